@@ -1,0 +1,29 @@
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints import tiny
+
+
+@pytest.fixture(scope="session")
+def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny("text", tmp_path_factory.mktemp("checkpoints") / "tiny-text")
+
+
+@pytest.fixture(scope="session")
+def tiny_melody(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny("melody", tmp_path_factory.mktemp("checkpoints") / "tiny-melody")
+
+
+@pytest.fixture(scope="session")
+def tiny_stereo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny("stereo", tmp_path_factory.mktemp("checkpoints") / "tiny-stereo")
+
+
+@pytest.fixture(scope="session")
+def tiny_stereo_melody(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny("stereo-melody", tmp_path_factory.mktemp("checkpoints") / "tiny-stereo-melody")
