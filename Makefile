@@ -1,0 +1,41 @@
+# make music PROMPT="..."   ten seconds of music into cadenza.wav
+# make test                 the linter, the type checker and the tests
+PYTHON ?= python3
+PROMPT ?= upbeat funk with slap bass and drums, 110 bpm
+OUTPUT ?= cadenza.wav
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+export PROMPT OUTPUT
+# One process does not need the hub to run the bundled model or the tests.
+export HF_HUB_OFFLINE := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: music test clean
+
+music: .venv/.installed
+	@$(BIN)/cadenza generate "$$PROMPT" --output "$$OUTPUT"
+
+test: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Cadenza needs Python 3.11 or later; say which one with: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing Cadenza into .venv (once; a few minutes)"
+	$(PIP) --editable .
+	@touch $@
+
+.venv/.installed-dev: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing Cadenza and its development tools into .venv (once; a few minutes)"
+	$(PIP) --editable ".[dev]"
+	# Without their dependencies: basic-pitch would bring TensorFlow, tinysoundfont PyAudio.
+	$(PIP) --no-deps basic-pitch tinysoundfont
+	@touch .venv/.installed $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,199 @@
+"""The plain values that travel between the parts of Cadenza.
+
+Shapes, the same letter everywhere: ``C`` audio channels, ``N`` samples, ``K`` codebooks,
+``T`` frames, ``S`` text positions, ``D`` features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cadenza.errors import AudioError, OptionError, RecipeError
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+RECIPE_FORMAT = 1
+MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """A piece of sound: ``samples [C, N]`` float32, full scale is ±1, ``rate`` in hertz."""
+
+    samples: FloatArray
+    rate: int
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim != 2 or self.samples.dtype != np.float32:
+            raise AudioError(
+                f"audio must be float32 [channels, samples], not {self.samples.dtype} "
+                f"{list(self.samples.shape)}"
+            )
+        if self.rate <= 0:
+            raise AudioError(f"a sampling rate must be positive, not {self.rate}")
+
+    @property
+    def channels(self) -> int:
+        return int(self.samples.shape[0])
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return int(self.samples.shape[1]) / self.rate
+
+    @property
+    def peak(self) -> float:
+        """The largest absolute sample, 0 for an empty piece."""
+        return float(np.abs(self.samples).max(initial=0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """What the codec makes of sound: integer tokens ``ids [K, T]``, ``frame_rate`` in hertz."""
+
+    ids: IntArray
+    frame_rate: float
+
+    def __post_init__(self) -> None:
+        if self.ids.ndim != 2:
+            raise AudioError(f"codes must be [codebooks, frames], not {list(self.ids.shape)}")
+
+    @property
+    def codebooks(self) -> int:
+        return int(self.ids.shape[0])
+
+    @property
+    def frames(self) -> int:
+        return int(self.ids.shape[1])
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.frames / self.frame_rate
+
+    @property
+    def sha256(self) -> str:
+        """A fingerprint of the tokens and their shape; equal codes have equal fingerprints."""
+        digest = hashlib.sha256(f"{self.codebooks}x{self.frames}:".encode())
+        digest.update(np.ascontiguousarray(self.ids, dtype="<i8").tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """What the encoders made of a request, already in the decoder's width ``D``.
+
+    ``cross [S, D]`` is read by cross-attention (text and stereo models); ``prefix [P, D]`` is fed
+    to the decoder ahead of the codes (melody models). The one that a family does not use has
+    length 0. Unconditional is a single all-zero ``cross`` state, which adds exactly nothing.
+    """
+
+    cross: FloatArray
+    prefix: FloatArray
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn. The defaults are MusicGen's own."""
+
+    temperature: float = 1.0  # 0 is greedy: always the likeliest token
+    top_k: int = 250  # draw among the k likeliest; the vocabulary's size switches it off
+    top_p: float = 1.0  # draw among the likeliest that hold this share; 1 switches it off
+    guidance: float = 3.0  # classifier-free guidance; 1 switches it off
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and 0 <= self.temperature <= 10):
+            raise OptionError(f"temperature must be from 0 to 10, not {self.temperature}")
+        if self.top_k < 1:
+            raise OptionError(f"top-k must be at least 1, not {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise OptionError(f"top-p must be above 0 and at most 1, not {self.top_p}")
+        if not (math.isfinite(self.guidance) and 1 <= self.guidance <= 20):
+            raise OptionError(f"guidance must be from 1 to 20, not {self.guidance}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise OptionError(f"seed must be from 0 to 2**63 - 1, not {self.seed}")
+
+
+@dataclass(frozen=True)
+class Note:
+    """One note: ``start`` and ``end`` in seconds, MIDI ``pitch`` and ``velocity`` (0 to 127)."""
+
+    start: float
+    end: float
+    pitch: int
+    velocity: int = 90
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which checkpoint it was: enough to find the same one again."""
+
+    name: str  # the short name, hub id or folder name that was asked for
+    revision: str | None  # the hub's commit, where there is one
+    sha256: str  # of the weights
+    licence: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A sound that went in (a melody, a beginning): where it was and what it held."""
+
+    path: str
+    sha256: str  # of the samples as float32, [C, N]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that is needed to make a take again."""
+
+    model: ModelIdentity
+    prompt: str | None  # as the person wrote it; None is unconditional
+    text: str | None  # as the text encoder read it (after ``enhance``)
+    negative: str | None
+    frames: int
+    sampling: Sampling
+    backend: str
+    device: str
+    precision: str
+    package: str  # Cadenza's version
+    codes_sha256: str = ""
+    melody: Source | None = None
+    continued: Source | None = None
+    format: int = field(default=RECIPE_FORMAT)
+
+    def to_json(self) -> str:
+        """One line of JSON, keys in the order of the fields."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            RecipeError: not a recipe, or one of a newer format.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            if fields["format"] > RECIPE_FORMAT:
+                raise RecipeError(
+                    f"the recipe has format {fields['format']}, this Cadenza reads up to "
+                    f"{RECIPE_FORMAT}: upgrade it with pip install -U cadenza"
+                )
+            for name, kind in (("melody", Source), ("continued", Source)):
+                if fields.get(name) is not None:
+                    fields[name] = kind(**fields[name])
+            fields["model"] = ModelIdentity(**fields["model"])
+            fields["sampling"] = Sampling(**fields["sampling"])
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecipeError(f"this is not a recipe of Cadenza: {error}") from error
