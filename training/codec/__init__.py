@@ -1,0 +1,1 @@
+"""Training of nano's codec (:mod:`cadenza.framecodec`)."""

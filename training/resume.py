@@ -1,0 +1,62 @@
+"""What every training command needs to be killed at any moment and go on later."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def save(state: dict[str, Any], path: Path) -> None:
+    """Write a training state under a temporary name, then rename: a kill leaves the old one."""
+    partial = path.with_name(path.name + ".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def load(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """The state that :func:`save` wrote, or None where there is none yet."""
+    if not path.exists():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
+
+
+class Clock:
+    """Training time, summed over restarts.
+
+    Schedules follow the share of a time budget that is used up, not a number of steps, so one
+    command fits a given window on any machine.
+    """
+
+    def __init__(self, minutes: float, spent: float = 0.0) -> None:
+        self.budget = minutes * 60
+        self._before = spent
+        self._start = time.monotonic()
+
+    @property
+    def spent(self) -> float:
+        """Seconds of training so far, those before the last restart included."""
+        return self._before + time.monotonic() - self._start
+
+    @property
+    def share(self) -> float:
+        """How much of the budget is used up, from 0 to 1."""
+        return min(1.0, self.spent / self.budget)
+
+
+class Every:
+    """True once per interval of seconds: for checkpoints and progress lines."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._last = time.monotonic()
+
+    def __call__(self) -> bool:
+        if time.monotonic() - self._last < self.seconds:
+            return False
+        self._last = time.monotonic()
+        return True
