@@ -36,7 +36,23 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 CODES = 64  # vocabulary of a codebook; the special id is CODES itself
 CHROMA_FRAMES = 10  # the published melody models have 235
 
-_WORDS = "jazz piano upbeat funk slap bass drums ambient pads slow sad robot rock guitar bpm".split()
+_WORDS = [
+    "jazz",
+    "piano",
+    "upbeat",
+    "funk",
+    "slap",
+    "bass",
+    "drums",
+    "ambient",
+    "pads",
+    "slow",
+    "sad",
+    "robot",
+    "rock",
+    "guitar",
+    "bpm",
+]
 
 
 def tiny(family: Family, folder: Path) -> Path:
