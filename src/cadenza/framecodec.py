@@ -45,13 +45,13 @@ class FrameCodecConfig(PreTrainedConfig):
         fine_fft: int = 6144,  # long enough to tell two low semitones apart
         num_fine_bins: int = 512,  # of the fine STFT, from 0 Hz up
         encoder_width: int = 256,
-        encoder_hidden: int = 768,
+        encoder_hidden: int = 640,
         encoder_blocks: int = 3,
         codebook_dim: int = 128,
         codebook_size: int = 1024,
         num_codebooks: int = 4,
         decoder_width: int = 320,
-        decoder_hidden: int = 896,
+        decoder_hidden: int = 832,
         decoder_blocks: int = 8,
         synthesis_fft: int = 2560,
         **kwargs: Any,

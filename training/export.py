@@ -1,0 +1,77 @@
+"""Put a trained codec and language model into one checkpoint folder in the published layout.
+
+``python -m training.export --codec DIR --codes DIR --language-model DIR --out DIR``
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from transformers import (
+    EncodecFeatureExtractor,
+    GenerationConfig,
+    MusicgenForConditionalGeneration,
+    MusicgenProcessor,
+    PreTrainedTokenizerFast,
+)
+
+from cadenza.framecodec import FrameCodecModel
+from training.language_model.shape import nano_config
+
+MODEL_CARD = Path(__file__).with_name("model_card.md")
+
+
+def assemble(codec_folder: Path, codes: Path, language_model: Path, out: Path) -> None:
+    """Write the checkpoint in half precision; an older one at ``out`` is replaced at the end."""
+    codec = FrameCodecModel.from_pretrained(codec_folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(codes)
+    model = MusicgenForConditionalGeneration(nano_config(codec.config, len(tokenizer)))
+    model.audio_encoder.load_state_dict(codec.state_dict())
+    learned = load_file(language_model / "language_model.safetensors")
+    missing = {
+        name
+        for name, weight in model.named_parameters()
+        if name not in learned and not name.startswith("audio_encoder.")
+    }
+    if missing:
+        raise ValueError(f"{language_model} lacks {', '.join(sorted(missing))}")
+    model.load_state_dict(learned, strict=False)
+    special = model.config.decoder.vocab_size
+    model.config.decoder.decoder_start_token_id = special
+    model.generation_config = GenerationConfig(
+        bos_token_id=special,
+        pad_token_id=special,
+        decoder_start_token_id=special,
+        do_sample=True,
+        guidance_scale=3.0,
+        max_length=1503,
+    )
+    partial = out.with_name(out.name + ".partial")
+    model.to(torch.float16).save_pretrained(partial)
+    extractor = EncodecFeatureExtractor(sampling_rate=codec.config.sampling_rate)
+    MusicgenProcessor(extractor, tokenizer).save_pretrained(partial)
+    shutil.copyfile(MODEL_CARD, partial / "README.md")
+    if out.exists():
+        shutil.rmtree(out)
+    os.replace(partial, out)
+    size = sum(path.stat().st_size for path in out.iterdir())
+    print(f"{out}: {size / 1e6:.1f} MB, {model.num_parameters() / 1e6:.2f} million parameters")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
+    parser.add_argument("--codec", type=Path, required=True)
+    parser.add_argument("--codes", type=Path, required=True, help="the folder of the tokenizer")
+    parser.add_argument("--language-model", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    assemble(arguments.codec, arguments.codes, arguments.language_model, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Training of nano's text encoder and decoder, together and from nothing."""

@@ -1,0 +1,172 @@
+"""Train nano's language model: ``python -m training.language_model --codes DIR --codec DIR
+--held-out DIR --out DIR --minutes 10``.
+
+Kill it at any moment and run it again: it goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import MusicgenForConditionalGeneration, PreTrainedTokenizerFast
+
+from cadenza.framecodec import FrameCodecConfig
+from training import resume
+from training.language_model.codes import CodeCrops
+from training.language_model.loss import DROP_TEXT, next_token_loss
+from training.language_model.shape import nano_config
+
+CROPS = (1500, 750)  # frames: the longest that MusicGen knows, and half of it
+WARM_UP_STEPS = 500
+AVERAGE = 0.999  # the model kept is a moving average of the one trained
+CHECK_BATCHES = 4
+
+
+class LanguageModelTraining:
+    """Text encoder, projection and decoder with their optimiser, one step at a time."""
+
+    def __init__(
+        self, codec: FrameCodecConfig, vocabulary: int, device: torch.device, rate: float
+    ) -> None:
+        self.device, self.rate, self.step = device, rate, 0
+        self.model = MusicgenForConditionalGeneration(nano_config(codec, vocabulary))
+        for table in self.model.decoder.model.decoder.embed_tokens:
+            nn.init.normal_(table.weight, std=0.35)  # as loud as the positions they are added to
+        self.model.audio_encoder.requires_grad_(False)
+        self.model.to(device).train()
+        self.weights = {
+            name: weight for name, weight in self.model.named_parameters() if weight.requires_grad
+        }
+        self.average = {name: weight.detach().clone() for name, weight in self.weights.items()}
+        matrices = [w for w in self.weights.values() if w.ndim > 1]
+        vectors = [w for w in self.weights.values() if w.ndim <= 1]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}],
+            rate,
+            (0.9, 0.95),
+            fused=device.type == "cuda",
+        )
+        if device.type == "cuda":
+            for layer in self.model.decoder.model.decoder.layers:
+                layer.compile()
+
+    def state(self) -> dict[str, object]:
+        return {
+            "weights": {name: weight.detach() for name, weight in self.weights.items()},
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+        }
+
+    @torch.no_grad()
+    def restore(self, state: dict) -> None:
+        for mine in ("weights", "average"):
+            for name, weight in getattr(self, mine).items():
+                weight.copy_(state[mine][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = state["step"]
+
+    def loss(self, codes: Tensor, tokens: Tensor, drop: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, self.device.type == "cuda"):
+            return next_token_loss(self.model, codes, tokens, drop)
+
+    def advance(self, codes: Tensor, tokens: Tensor, share: float) -> Tensor:
+        """One step at a share of the time; the losses per codebook ``[K]``, on the device."""
+        warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate * warm * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * share)))
+        drop = torch.rand(len(tokens), device=self.device) < DROP_TEXT
+        losses = self.loss(codes, tokens, drop)
+        self.optimiser.zero_grad()
+        losses.mean().backward()
+        nn.utils.clip_grad_norm_(self.weights.values(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        keep = min(AVERAGE, self.step / (self.step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.average.values()), list(self.weights.values()), 1 - keep
+            )
+        return losses.detach()
+
+    @torch.no_grad()
+    def evaluate(self, held_out: list[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+        """Loss on held-out pieces with their captions, and with none."""
+        totals = []
+        for dropped in (False, True):
+            drops = [torch.full((len(tokens),), dropped, device=self.device) for _, tokens in held_out]
+            losses = [
+                self.loss(codes, tokens, drop).mean()
+                for (codes, tokens), drop in zip(held_out, drops, strict=True)
+            ]
+            totals.append(float(torch.stack(losses).mean()))
+        return totals[0], totals[1]
+
+
+def train(arguments: argparse.Namespace) -> None:
+    device = torch.device(arguments.device)
+    torch.manual_seed(arguments.seed)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(arguments.codes)
+    training = LanguageModelTraining(
+        FrameCodecConfig.from_pretrained(arguments.codec), len(tokenizer), device, arguments.rate
+    )
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    checkpoint = arguments.out / "training.pt"
+    clock = resume.Clock(arguments.minutes)
+    if (state := resume.load(checkpoint, device)) is not None:
+        clock = resume.Clock(arguments.minutes, state.pop("spent"))
+        training.restore(state)
+        print(f"going on from step {training.step}, {clock.spent / 60:.1f} minutes in", flush=True)
+    crops = CodeCrops(arguments.codes, device, arguments.seed + training.step)
+    check = CodeCrops(arguments.held_out, device, seed=0)
+    held_out = [check.draw(arguments.batch, CROPS[0]) for _ in range(CHECK_BATCHES)]
+    report, keep, look = resume.Every(20), resume.Every(90), resume.Every(10)
+
+    def store() -> None:
+        resume.save({**training.state(), "spent": clock.spent}, checkpoint)
+
+    while clock.share < 1:
+        # As many frames in a batch of short crops as in one of long ones.
+        frames = CROPS[training.step % 2]
+        batch = arguments.batch * CROPS[0] // frames
+        losses = training.advance(*crops.draw(batch, frames), clock.share)
+        if look():
+            crops.rescan()
+        if report():
+            books = " ".join(f"{value:.3f}" for value in losses.tolist())
+            with_text, without = training.evaluate(held_out)
+            print(
+                f"{clock.spent / 60:6.1f} min  step {training.step:6d}  pieces {len(crops):6d}  "
+                f"codebooks {books}  held-out {with_text:.4f}, without text {without:.4f}",
+                flush=True,
+            )
+        if keep():
+            store()
+    store()
+    weights = {name: weight.cpu().contiguous() for name, weight in training.average.items()}
+    save_file(weights, arguments.out / "language_model.safetensors")
+    print(f"language model in {arguments.out}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.language_model", description=__doc__)
+    parser.add_argument("--codes", type=Path, required=True, help="folder of encoded pieces")
+    parser.add_argument("--codec", type=Path, required=True, help="the codec that encoded them")
+    parser.add_argument("--held-out", type=Path, required=True, help="encoded held-out pieces")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=120, help="training time in all")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch", type=int, default=8, help="rows of 30 seconds")
+    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument("--seed", type=int, default=0)
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
