@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,15 @@ class Every:
             return False
         self._last = time.monotonic()
         return True
+
+
+class StopSignal:
+    """Set by SIGTERM or Ctrl-C, so that the loop can store its state and leave."""
+
+    def __init__(self) -> None:
+        self.given = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._take)
+
+    def _take(self, number: int, frame: object) -> None:
+        self.given = True

@@ -8,9 +8,10 @@ and far faster to train. It speaks :class:`transformers.EncodecModel`'s language
 
 ::
 
-    waveform ─► log-mel ┐                                                       ┌► magnitude ┐
-             ─► fine STFT ┴► ConvNeXt ─► residual VQ ─► codes ─► ConvNeXt ─► head┤            ├► iSTFT
-                                                                                └► phase ────┘
+    waveform ─┬► log-mel ──┬► ConvNeXt ─► residual VQ ─► codes
+              └► fine STFT ┘
+    codes ─► ConvNeXt ─► head ─┬► magnitude ┬► iSTFT ─► waveform
+                               └► phase ────┘
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ class ConvNeXtBlock(nn.Module):
         """``[B, width, T]`` to the same."""
         y = self.norm(self.mix(x).transpose(1, 2))
         y = self.scale * self.down(F.gelu(self.up(y)))
-        return x + y.transpose(1, 2)
+        out: Tensor = x + y.transpose(1, 2)
+        return out
 
 
 class Backbone(nn.Module):
@@ -129,7 +131,8 @@ class Backbone(nn.Module):
         x = self.inlet_norm(self.inlet(x).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
-        return self.outlet(self.outlet_norm(x.transpose(1, 2)))
+        out: Tensor = self.outlet(self.outlet_norm(x.transpose(1, 2)))
+        return out
 
 
 class ResidualQuantizer(nn.Module):
@@ -193,12 +196,13 @@ class FrameCodecModel(PreTrainedModel):
         )
         # Not buffers: loading builds the model without memory behind its buffers.
         self._constants: dict[tuple[str, torch.device], Tensor] = {}
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     @property
     def context_frames(self) -> int:
         """How many frames to each side the sound of one frame depends on when decoding."""
-        return self.config.context_frames
+        frames: int = self.config.context_frames
+        return frames
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Conv1d | nn.Linear):
@@ -253,8 +257,10 @@ class FrameCodecModel(PreTrainedModel):
     def latent(self, waveform: Tensor) -> Tensor:
         """``[B, N]`` float32 to ``[B, T, dim]`` before quantisation."""
         missing = -waveform.shape[-1] % self.config.hop_length
-        features = self.features(F.pad(waveform.float(), (0, missing)))
-        return self.encoder(features.to(self.encoder.outlet.weight.dtype))
+        with torch.autocast(waveform.device.type, enabled=False):
+            features = self.features(F.pad(waveform.float(), (0, missing)))
+        latent: Tensor = self.encoder(features.to(self.encoder.outlet.weight.dtype))
+        return latent
 
     def synthesise(self, latent: Tensor) -> Tensor:
         """``[B, T, dim]`` to sound ``[B, T * hop_length]``."""
@@ -283,7 +289,7 @@ class FrameCodecModel(PreTrainedModel):
         padding_mask: Tensor | None = None,
         bandwidth: float | None = None,
         return_dict: bool | None = None,
-    ) -> EncodecEncoderOutput | tuple[Tensor, list[None], int]:
+    ) -> Any:
         """Sound ``[B, 1, N]`` to codes ``[1, B, K, T]``, as :meth:`EncodecModel.encode`.
 
         ``bandwidth`` is EnCodec's; this codec has one.
@@ -295,7 +301,8 @@ class FrameCodecModel(PreTrainedModel):
         codes = self.quantizer.encode(self.latent(input_values[:, 0]))[None]
         if return_dict is False:
             return codes, [None], 0
-        return EncodecEncoderOutput(codes, [None], 0)
+        # The published annotations are narrower than EncodecModel's own return values.
+        return EncodecEncoderOutput(codes, [None], 0)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def decode(
@@ -305,7 +312,7 @@ class FrameCodecModel(PreTrainedModel):
         padding_mask: Tensor | None = None,
         return_dict: bool | None = None,
         last_frame_pad_length: int | None = 0,
-    ) -> EncodecDecoderOutput | tuple[Tensor]:
+    ) -> Any:
         """Codes ``[1, B, K, T]`` to sound ``[B, 1, T * hop]``, as :meth:`EncodecModel.decode`.
 
         ``audio_scales`` and ``last_frame_pad_length`` are EnCodec's; here there are none.
@@ -314,12 +321,13 @@ class FrameCodecModel(PreTrainedModel):
         sound = self.synthesise(latent.to(self.decoder.outlet.weight.dtype))[:, None]
         if padding_mask is not None:
             sound = sound[..., : padding_mask.shape[-1]]
-        return (sound,) if return_dict is False else EncodecDecoderOutput(sound)
+        return (sound,) if return_dict is False else EncodecDecoderOutput(audio_values=sound)
 
     def forward(self, input_values: Tensor, padding_mask: Tensor | None = None) -> Tensor:
         """Sound ``[B, 1, N]`` through the codes and back, ``[B, 1, T * hop]``."""
         codes = self.encode(input_values, padding_mask).audio_codes
-        return self.decode(codes).audio_values
+        sound: Tensor = self.decode(codes).audio_values
+        return sound
 
 
 def _log(magnitude: Tensor) -> Tensor:

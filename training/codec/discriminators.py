@@ -4,6 +4,8 @@ as is the codec they teach."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,9 +40,7 @@ class PeriodDiscriminator(_Discriminator):
         super().__init__()
         self.period = period
         widths = (1, 32, 96, 192, 256)
-        self.layers = nn.ModuleList(
-            _convolution(a, b, (5, 1), (3, 1)) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(_convolution(a, b, (5, 1), (3, 1)) for a, b in pairwise(widths))
         self.verdict = _convolution(widths[-1], 1, (3, 1), (1, 1))
 
     def forward(self, sound: Tensor) -> Judgement:

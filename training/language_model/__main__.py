@@ -89,9 +89,7 @@ class LanguageModelTraining:
         self.step += 1
         keep = min(AVERAGE, self.step / (self.step + 10))
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.average.values()), list(self.weights.values()), 1 - keep
-            )
+            torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - keep)
         return losses.detach()
 
     @torch.no_grad()
@@ -99,7 +97,9 @@ class LanguageModelTraining:
         """Loss on held-out pieces with their captions, and with none."""
         totals = []
         for dropped in (False, True):
-            drops = [torch.full((len(tokens),), dropped, device=self.device) for _, tokens in held_out]
+            drops = [
+                torch.full((len(tokens),), dropped, device=self.device) for _, tokens in held_out
+            ]
             losses = [
                 self.loss(codes, tokens, drop).mean()
                 for (codes, tokens), drop in zip(held_out, drops, strict=True)
@@ -131,7 +131,8 @@ def train(arguments: argparse.Namespace) -> None:
     def store() -> None:
         resume.save({**training.state(), "spent": clock.spent}, checkpoint)
 
-    while clock.share < 1:
+    stop = resume.StopSignal()
+    while clock.share < 1 and not stop.given:
         # As many frames in a batch of short crops as in one of long ones.
         frames = CROPS[training.step % 2]
         batch = arguments.batch * CROPS[0] // frames
@@ -149,6 +150,9 @@ def train(arguments: argparse.Namespace) -> None:
         if keep():
             store()
     store()
+    if stop.given:
+        print(f"stopped at step {training.step}; run it again to go on")
+        return
     weights = {name: weight.cpu().contiguous() for name, weight in training.average.items()}
     save_file(weights, arguments.out / "language_model.safetensors")
     print(f"language model in {arguments.out}")

@@ -48,14 +48,10 @@ class CodeCrops:
         """
 
         def below(bound: int) -> Tensor:
-            return torch.randint(
-                bound, (batch,), generator=self._generator, device=self._device
-            )
+            return torch.randint(bound, (batch,), generator=self._generator, device=self._device)
 
         piece, words = below(len(self.codes)), below(self.tokens.shape[1])
         start = below(self.codes.shape[2] - frames + 1) * below(2)
         columns = start[:, None] + torch.arange(frames, device=self._device)
-        codes = self.codes[piece].gather(
-            2, columns[:, None].expand(-1, self.codes.shape[1], -1)
-        )
+        codes = self.codes[piece].gather(2, columns[:, None].expand(-1, self.codes.shape[1], -1))
         return codes.long(), self.tokens[piece, words].long()

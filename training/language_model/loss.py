@@ -45,8 +45,6 @@ def next_token_loss(
     ).last_hidden_state
     losses = [
         F.cross_entropy(head(hidden).flatten(0, 1).float(), target.flatten(), ignore_index=special)
-        for head, target in zip(
-            model.decoder.lm_heads, columns[:, :, 1:].unbind(1), strict=True
-        )
+        for head, target in zip(model.decoder.lm_heads, columns[:, :, 1:].unbind(1), strict=True)
     ]
     return torch.stack(losses)

@@ -20,9 +20,7 @@ def train_tokenizer(captions: Iterable[str]) -> PreTrainedTokenizerFast:
     normalizer = normalizers.Sequence(
         [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
     )
-    splitter = pre_tokenizers.Sequence(
-        [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()]
-    )
+    splitter = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
     learned = Tokenizer(Unigram())
     learned.normalizer, learned.pre_tokenizer = normalizer, splitter
     trainer = trainers.UnigramTrainer(
