@@ -154,7 +154,7 @@ def train(arguments: argparse.Namespace) -> None:
     batches: Iterator[Tensor] = iter(
         Crops(arguments.corpus, arguments.batch, length, arguments.seed + training.step)
     )
-    report, keep = resume.Every(20), resume.Every(90)
+    report, keep = resume.Every(20), resume.Every(arguments.keep_every)
 
     def store() -> None:
         resume.save({**training.state(), "spent": clock.spent}, checkpoint)
@@ -189,6 +189,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--frames", type=int, default=80, help="of each crop, 20 ms a frame")
     parser.add_argument("--rate", type=float, default=7e-4, help="highest learning rate")
+    parser.add_argument("--keep-every", type=float, default=90, help="seconds to a checkpoint")
     parser.add_argument("--seed", type=int, default=0)
     train(parser.parse_args())
 

@@ -126,7 +126,7 @@ def train(arguments: argparse.Namespace) -> None:
     crops = CodeCrops(arguments.codes, device, arguments.seed + training.step)
     check = CodeCrops(arguments.held_out, device, seed=0)
     held_out = [check.draw(arguments.batch, CROPS[0]) for _ in range(CHECK_BATCHES)]
-    report, keep, look = resume.Every(20), resume.Every(90), resume.Every(10)
+    report, keep, look = resume.Every(20), resume.Every(arguments.keep_every), resume.Every(10)
 
     def store() -> None:
         resume.save({**training.state(), "spent": clock.spent}, checkpoint)
@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch", type=int, default=8, help="rows of 30 seconds")
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument("--keep-every", type=float, default=90, help="seconds to a checkpoint")
     parser.add_argument("--seed", type=int, default=0)
     train(parser.parse_args())
 
