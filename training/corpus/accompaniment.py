@@ -135,22 +135,21 @@ def play_chords(
     for bar in range(first_bar, first_bar + bars):
         turn = comping.free or (bar - first_bar) % 4 == 3
         line = patterns[int(rng.integers(len(patterns)))] if turn else main
+        struck = "x"
         for step, mark in enumerate(line):
             beat = bar * meter + step / 4
             index = span_at(spans, beat)
-            changes = spans[index].beat == beat and step > 0 and line[step] == "-"
+            changes = step > 0 and mark == "-" and abs(spans[index].beat - beat) < 1e-6
             if mark == "." or (mark == "-" and not changes):
                 continue
             length = 1
             while step + length < len(line) and line[step + length] == "-":
                 length += 1
-            end = spans[index].beat + spans[index].length
-            held = min(length / 4, end - beat)
+            held = min(length / 4, spans[index].beat + spans[index].length - beat)
+            struck = struck if changes else mark  # a held chord follows the harmony
             chord = voicings[index]
-            if mark == "-":  # a held chord follows the harmony
-                mark = "x" if main[0] in "Xx" else main[0]
             events.extend(
-                _strike(mark, beat, held, chord, spans[index].harmony.root, step, low, sustained)
+                _strike(struck, beat, held, chord, spans[index].harmony.root, step, low, sustained)
             )
     return events
 

@@ -27,7 +27,6 @@ def _table() -> dict[str, Instrument]:
     harpsichord          6  harpsichord      36  86 -
     clavinet             7  clavinet         36  84 -
     celesta              8  music_box        60 103 -
-    glockenspiel         9  music_box        72 103 -
     music box           10  music_box        60  98 -
     vibraphone          11  mallets          53  89 -
     marimba             12  mallets          45  91 -
@@ -41,7 +40,6 @@ def _table() -> dict[str, Instrument]:
     acoustic guitar     25  guitar           40  83 -
     jazz guitar         26  electric_guitar  40  84 -
     clean guitar        27  electric_guitar  40  84 -
-    muted guitar        28  electric_guitar  40  76 -
     overdriven guitar   29  electric_guitar  40  86 s
     distorted guitar    30  electric_guitar  38  88 s
     upright bass        32  bass             28  57 -

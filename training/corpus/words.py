@@ -25,7 +25,7 @@ GENRE_WORDS: dict[str, tuple[str, ...]] = {
     "house": _words("house, deep house, dance, club house, house music, electronic dance, EDM"),
     "trance": _words("trance, uplifting trance, EDM, rave, electronic, melodic trance"),
     "ambient": _words(
-        "ambient, soundscape, drone ambient, new age, ambient electronic, meditation music, atmospheric"
+        "ambient, soundscape, drone ambient, new age, ambient electronic, meditation music"
     ),
     "classical": _words("classical, classical music, romantic classical, sonata, etude"),
     "chamber": _words("chamber music, classical, classical chamber music"),
@@ -34,7 +34,7 @@ GENRE_WORDS: dict[str, tuple[str, ...]] = {
     ),
     "country": _words("country, bluegrass, americana, country and western, nashville country"),
     "blues": _words(
-        "blues, slow blues, twelve-bar blues, blues shuffle, delta blues, electric blues, 12 bar blues"
+        "blues, slow blues, twelve-bar blues, delta blues, electric blues, 12 bar blues"
     ),
     "chiptune": _words(
         "chiptune, 8-bit, 8 bit video game music, retro game, NES style, arcade game, video game"
@@ -185,9 +185,7 @@ GROOVE_WORDS: dict[str, tuple[str, ...]] = {
 PRODUCTION_WORDS: dict[str, tuple[str, ...]] = {
     "dry": _words("dry, close, clean, studio recording, high quality, clear, tight mix"),
     "roomy": _words("roomy, live room, natural reverb, live recording, airy, some reverb"),
-    "hall": _words(
-        "reverb, spacious, concert hall, lots of reverb, cathedral reverb, wide and spacious, reverberant"
-    ),
+    "hall": _words("reverb, spacious, concert hall, lots of reverb, cathedral reverb, reverberant"),
     "warm": _words(
         "warm, analog, vintage, tape, warm analog sound, mellow tone, vintage recording"
     ),
