@@ -21,13 +21,13 @@ from training.corpus.score import Event, Span, perform
 SOLO_SHARE = 0.38
 DENSITIES = ("sparse", "medium", "dense")
 _GAINS = {
-    "melody": 1.0,
-    "bass": 0.8,
-    "drums": 0.85,
-    "chords": 0.55,
-    "arpeggio": 0.5,
-    "harmony": 0.45,
-    "pad": 0.42,
+    "melody": 0.9,
+    "bass": 0.95,
+    "drums": 1.0,
+    "chords": 0.62,
+    "arpeggio": 0.6,
+    "harmony": 0.5,
+    "pad": 0.45,
 }
 _FORMS = ("AABA", "AABB", "ABAB", "AAAB", "ABAC", "AABC", "ABBA")
 _LIVELY = {
@@ -115,7 +115,7 @@ def compose(seed: int, duration: float = 32.0) -> Piece:
         is_drum = line.role == "drums"
         gain = _GAINS[line.role] * float(rng.uniform(0.85, 1.15))
         if line is lead and line.role != "melody":
-            gain = max(gain, 0.8)
+            gain = max(gain, 0.75)
         notes = perform(
             line.events,
             np.random.default_rng([seed, index]),
@@ -147,7 +147,7 @@ def compose(seed: int, duration: float = 32.0) -> Piece:
         mode=mode,
         meter=genre.meter,
         swing=swing,
-        density=density,
+        density=_density(tracks, duration),
         production=_pick(rng, genre.productions),
         lead="drums" if lead.role == "drums" else INSTRUMENTS[lead.instrument].family,
         solo=solo is not None,
@@ -184,6 +184,13 @@ def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
 def _weighted(rng: np.random.Generator, solos: Sequence[Solo]) -> Solo:
     weights = np.array([solo.weight for solo in solos])
     return solos[int(rng.choice(len(solos), p=weights / weights.sum()))]
+
+
+def _density(tracks: Sequence[Track], duration: float) -> str:
+    """What is heard: how many distinct moments (30 ms) a second something starts."""
+    starts = np.unique([round(note.start / 0.03) for track in tracks for note in track.notes])
+    rate = (1 + np.count_nonzero(np.diff(starts) > 1)) / duration
+    return "sparse" if rate < 3.0 else "dense" if rate > 5.8 else "medium"
 
 
 def _moods(rng: np.random.Generator, genre: Genre, mode: str, tempo: float) -> tuple[str, ...]:
@@ -314,14 +321,12 @@ def _write_solo(rng: np.random.Generator, plan: _Plan, solo: Solo) -> list[_Line
     lines = []
     for part in _pick(rng, textures or ["melody"]).split("+"):
         if part == "melody":
-            lines.insert(0, _Line("melody", instrument, _melody(rng, plan, instrument)))
+            lines.insert(0, _Line("melody", instrument, _melody(rng, plan, instrument, alone=True)))
         elif part == "walking":
             lines.append(_Line("bass", instrument, _bass(rng, plan, instrument, alone=True)))
         else:
             role = "arpeggio" if part.startswith(("arp", "chip", "harp")) else "chords"
             low, high = _chord_range(role, instrument, part)
-            if "+" not in textures and role == "chords" and not COMPING[part].power:
-                low, high = max(INSTRUMENTS[instrument].low, low - 2), high
             lines.append(
                 _Line(role, instrument, _chords(rng, plan, instrument, part, low, high, True))
             )
@@ -345,7 +350,12 @@ def _melody_range(instrument: str) -> tuple[int, int]:
 
 
 def _melody(
-    rng: np.random.Generator, plan: _Plan, instrument: str, *, rests: bool = False
+    rng: np.random.Generator,
+    plan: _Plan,
+    instrument: str,
+    *,
+    rests: bool = False,
+    alone: bool = False,
 ) -> list[Event]:
     """The tune; with ``rests`` it may be silent for a section."""
     own = INSTRUMENTS[instrument]
@@ -353,8 +363,8 @@ def _melody(
     density = plan.density if plan.density in plan.genre.melody else _pick(rng, plan.genre.melody)
     if plan.tempo > 150 and density == "dense":
         density = "medium"
-    if plan.tempo < 72 and density == "sparse" and plan.genre.melody != ("sparse",):
-        density = "medium"
+    if density == "sparse" and plan.genre.melody != ("sparse",) and (alone or plan.tempo < 72):
+        density = "medium"  # or it would hardly move
     voice = Voice(
         low,
         high,

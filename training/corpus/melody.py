@@ -127,8 +127,8 @@ class Melodist:
         if key not in self._material:
             voice, rng = self.voice, self.rng
             density = voice.density
-            if letter == "b" and density == "medium" and rng.random() < 0.4:
-                density = str(rng.choice(["sparse", "dense"]))
+            if letter == "b" and rng.random() < 0.4:  # the contrast moves more, or less
+                density = {"sparse": "medium", "medium": "dense", "dense": "medium"}[density]
             choices = [
                 rhythm
                 for rhythm in _RHYTHMS[self.meter, density]
@@ -218,6 +218,8 @@ class Melodist:
             elif target < voice.low + 2:
                 target += 3
             options = [p for p in ladder if p % 12 in allowed]
+            if len(events) > 1 and events[-1].pitch == events[-2].pitch:  # thrice is static
+                options = [p for p in options if p != pitch] or options
             pitch = min(options, key=lambda p, t=target: (abs(p - t), p))
             force = 0.8 if strong else 0.7
             connected = 1.0 if last else voice.legato
