@@ -149,7 +149,7 @@ def test_tokenizer_is_blind_to_case_and_knows_every_tempo() -> None:
     assert tokenizer("LO-FI Jazz").input_ids == tokenizer("lo-fi jazz").input_ids
     assert tokenizer.pad_token_id == 0 and tokenizer("").input_ids == [1]
     for tempo in (60, 97, 180):
-        assert f"▁{tempo}" in tokenizer.tokenize(f"at {tempo} bpm")
+        assert str(tempo) in tokenizer.tokenize(f"at {tempo}bpm")
 
 
 def test_clock_counts_on_after_a_restart() -> None:
