@@ -331,7 +331,7 @@ def test_captions_say_nothing_false(pieces: list[Piece]) -> None:
             lower = text.lower()
             assert 3 <= len(text) <= 300 and "{" not in text and "  " not in text, text
             for number in re.findall(
-                r"(\d+) ?(?:bpm|beats per)|(?:(?<!-)tempo(?: of)?|bpm:) (\d+)", lower
+                r"(\d+) ?(?:bpm|beats per)|(?:(?<!-)tempo(?: of)?|bpm:) (\d+)(?![\ds])", lower
             ):
                 assert int("".join(number)) == round(piece.tempo), text
                 seen["tempo"] += 1

@@ -333,7 +333,7 @@ def _key_phrase(piece: Piece, rng: np.random.Generator) -> str:
 
 def _styled(text: str, rng: np.random.Generator) -> str:
     """Case and punctuation as people vary them."""
-    text = re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r"\b(\w+)( \1\b)+", r"\1", re.sub(r"\s+", " ", text).strip())
     case = rng.random()
     if case < 0.5:
         text = text.lower()

@@ -318,7 +318,7 @@ def _write_solo(rng: np.random.Generator, plan: _Plan, solo: Solo) -> list[_Line
             for part in texture.split("+")
         )
     ]
-    lines = []
+    lines: list[_Line] = []
     for part in _pick(rng, textures or ["melody"]).split("+"):
         if part == "melody":
             lines.insert(0, _Line("melody", instrument, _melody(rng, plan, instrument, alone=True)))

@@ -220,11 +220,15 @@ class Melodist:
             options = [p for p in ladder if p % 12 in allowed]
             if len(events) > 1 and events[-1].pitch == events[-2].pitch:  # thrice is static
                 options = [p for p in options if p != pitch] or options
-            pitch = min(options, key=lambda p, t=target: (abs(p - t), p))
+            pitch = _nearest(options, target)
             force = 0.8 if strong else 0.7
             connected = 1.0 if last else voice.legato
             events.append(Event(beat, length * connected, pitch, force))
         return events
+
+
+def _nearest(options: Sequence[int], target: int) -> int:
+    return min(options, key=lambda pitch: (abs(pitch - target), pitch))
 
 
 def _mirrored(rng: np.random.Generator, steps: Sequence[int]) -> tuple[int, ...]:

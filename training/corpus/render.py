@@ -104,7 +104,7 @@ class Renderer:
         if now < length:
             blocks.append(synth.generate(length - now))
         stereo = np.frombuffer(b"".join(blocks), np.float32).reshape(-1, 2)
-        return stereo.mean(axis=1, dtype=np.float32)
+        return np.asarray(stereo.mean(axis=1), np.float32)
 
 
 def _active_rms(sound: FloatArray, rate: int) -> float:

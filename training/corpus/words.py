@@ -157,7 +157,7 @@ INSTRUMENT_WORDS: dict[str, tuple[str, ...]] = {
     "rock drums": _words("drums, rock drums, drum kit, powerful drums, hard-hitting drums"),
     "electronic drums": _words("electronic drums, drums, drum machine, beats, programmed drums"),
     "808 drums": _words("808 drums, drum machine, 808, drums, TR-808 beats"),
-    "jazz drums": _words("drums, jazz drums, jazz kit, drum kit"),
+    "jazz drums": _words("drums, jazz drums, jazz drum kit, drum kit"),
     "brushes": _words("brushes, brushed drums, drums, brushed snare, soft drums"),
 }
 
