@@ -1,0 +1,169 @@
+"""The reference back end: torch, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cadenza.delay import delays_of
+from cadenza.engine.backend import Shape
+from cadenza.engine.decoder import Decoder
+from cadenza.engine.voice import BLOCK, Prefill, Step, Voice
+from cadenza.sampling import Sampler
+from cadenza.types import Conditioning, FloatArray, IntArray, Sampling
+
+
+class TorchBackend:
+    """Runs the decoder of a ``MusicgenForCausalLM`` or ``MusicgenMelodyForCausalLM``.
+
+    In float32 its greedy codes equal ``generate``'s. The weights are used as they are; those of
+    products are packed (on CPUs) or joined (queries, keys and values) into tensors of their own,
+    and no reference to ``decoder`` is kept: a caller short of memory may drop it.
+
+    Per step: one transfer of columns to the device and one of the finished ids back, nothing else
+    waits for the device, and no cache is allocated or moved.
+    """
+
+    def __init__(
+        self,
+        decoder: Any,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._device = torch.device(device)
+        # CPUs attend faster in float32 than in half precision, and the cache is small there.
+        self._cache_dtype = torch.float32 if self._device.type == "cpu" else dtype
+        with torch.inference_mode():
+            self._decoder = Decoder(decoder, self._device, dtype)
+        self._shape = Shape(
+            vocabulary=self._decoder.vocabulary,
+            delays=delays_of(self._decoder.codebooks, decoder.config.audio_channels),
+            width=self._decoder.width,
+            cross_attention=self._decoder.cross_attention,
+        )
+        self._voices: dict[int, Voice] = {}
+        self._opened = 0
+        self._chorus = _Chorus([], [], self._shape.vocabulary, self._device)
+
+    @property
+    def shape(self) -> Shape:
+        return self._shape
+
+    @torch.inference_mode()
+    def prefill(
+        self,
+        conditioning: Conditioning,
+        unconditional: Conditioning | None,
+        sampling: Sampling,
+        columns: IntArray,
+        capacity: int,
+    ) -> int:
+        """See :meth:`cadenza.engine.Backend.prefill`."""
+        states = [conditioning] if unconditional is None else [conditioning, unconditional]
+        longest = max(len(state.prefix) for state in states)
+        self._decoder.reserve(longest + capacity)
+        voice = self._open(states, sampling, longest + capacity)
+        length = longest + columns.shape[1]
+        if length:
+            prefix = self._pad([state.prefix for state in states], left=True)
+            ids = torch.from_numpy(np.ascontiguousarray(columns.T)).to(self._device)
+            fed = self._decoder.embed(ids).expand(voice.rows, -1, -1)
+            x = torch.cat([prefix, fed], dim=1).reshape(-1, self._shape.width)
+            gaps = torch.tensor(voice.gaps, device=self._device)[:, None]
+            positions = (torch.arange(length, device=self._device) - gaps).clamp_(min=0)
+            self._decoder.forward(x, positions.reshape(-1), Prefill(voice, length))
+        self._opened += 1
+        self._voices[self._opened] = voice
+        return self._opened
+
+    @torch.inference_mode()
+    def decode_one_step(
+        self, voices: Sequence[int], columns: IntArray, noise: FloatArray | None
+    ) -> IntArray:
+        """See :meth:`cadenza.engine.Backend.decode_one_step`."""
+        chorus = self._sing(voices)
+        places = np.repeat([voice.place for voice in chorus.voices], chorus.rows)
+        fed = np.column_stack([np.repeat(columns, chorus.rows, axis=0), places])
+        inputs = torch.from_numpy(fed).to(self._device)
+        ids, place = inputs[:, :-1], inputs[:, -1].contiguous()
+        hidden = self._decoder.forward(
+            self._decoder.embed(ids), place - chorus.gaps, Step(chorus.voices, place)
+        )
+        logits = self._decoder.logits(hidden)
+        gumbel = None if noise is None else torch.from_numpy(noise).to(self._device)
+        drawn = chorus.sampler(logits[chorus.conditional], logits[chorus.unconditional], gumbel)
+        result: IntArray = drawn.cpu().numpy()
+        return result
+
+    def release(self, voice: int) -> None:
+        """See :meth:`cadenza.engine.Backend.release`."""
+        del self._voices[voice]
+        self._chorus = _Chorus([], [], self._shape.vocabulary, self._device)
+
+    def _sing(self, numbers: Sequence[int]) -> _Chorus:
+        if self._chorus.numbers != list(numbers):
+            voices = [self._voices[number] for number in numbers]
+            self._chorus = _Chorus(list(numbers), voices, self._shape.vocabulary, self._device)
+        return self._chorus
+
+    def _open(self, states: list[Conditioning], sampling: Sampling, places: int) -> Voice:
+        """A voice with its cross-attention states computed and its caches made, all empty."""
+        longest = max(len(state.prefix) for state in states)
+        places = -(-places // BLOCK) * BLOCK
+        rows, heads = len(states), self._decoder.heads
+        cache = (rows, 2, heads, places, self._shape.width // heads)
+        cross: list[Tensor] = []
+        cross_mask = None
+        if self._shape.cross_attention:
+            padded = self._pad([state.cross for state in states], left=False)
+            cross = [c.to(self._cache_dtype) for c in self._decoder.cross_states(padded)]
+            lengths = [len(state.cross) for state in states]
+            if min(lengths) < max(lengths):
+                cross_mask = self._closed(rows, max(lengths))
+                for row, length in enumerate(lengths):
+                    cross_mask[row, ..., :length] = 0
+        return Voice(
+            sampling=sampling,
+            gaps=tuple(longest - len(state.prefix) for state in states),
+            caches=[self._zeros(*cache) for _ in range(self._decoder.layers)],
+            mask=self._closed(rows, places),
+            cross=cross,
+            cross_mask=cross_mask,
+        )
+
+    def _pad(self, states: list[FloatArray], *, left: bool) -> Tensor:
+        """States ``[S, D]`` of different length to one ``[rows, S, D]``, zeros in the rest."""
+        longest = max(len(state) for state in states)
+        padded = np.zeros((len(states), longest, self._shape.width), dtype=np.float32)
+        for row, state in zip(padded, states, strict=True):
+            start = longest - len(state) if left else 0
+            row[start : start + len(state)] = state
+        return torch.from_numpy(padded).to(device=self._device, dtype=self._decoder.dtype)
+
+    def _zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=self._cache_dtype, device=self._device)
+
+    def _closed(self, rows: int, places: int) -> Tensor:
+        return self._zeros(rows, 1, 1, places).fill_(-torch.inf)
+
+
+class _Chorus:
+    """What stays the same while the same voices step together."""
+
+    def __init__(
+        self, numbers: list[int], voices: list[Voice], vocabulary: int, device: torch.device
+    ) -> None:
+        self.numbers, self.voices = numbers, voices
+        self.rows = [voice.rows for voice in voices]
+        gaps = [gap for voice in voices for gap in voice.gaps]
+        firsts = [sum(self.rows[:n]) for n in range(len(voices))]
+        lasts = [first + rows - 1 for first, rows in zip(firsts, self.rows, strict=True)]
+        self.gaps = torch.tensor(gaps, dtype=torch.int64, device=device)
+        self.conditional = torch.tensor(firsts, dtype=torch.int64, device=device)
+        self.unconditional = torch.tensor(lasts, dtype=torch.int64, device=device)
+        self.sampler = Sampler([voice.sampling for voice in voices], vocabulary, device)

@@ -1,0 +1,45 @@
+"""Music longer than the model was trained for: windows that overlap.
+
+A window is the stretch of frames that one voice sees, from its own position 0. The next window
+begins ``overlap`` frames before the end of the one before; from there on a second voice, the twin,
+is fed the very frames that the first one makes, until it takes over. By then it holds the keys and
+values of the overlap, as if that had been prefilled: what audiocraft's ``extend_stride`` does with
+a prefill at each hand-over, without the pause.
+
+::
+
+    first   |0 ................. window|
+    twin              |window - overlap .................. 2 window - overlap|
+                      |<-- is fed ---->|<-- makes the frames --------------->|
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames ``begin`` to ``end`` (exclusive), counted from the first known frame."""
+
+    begin: int
+    end: int
+
+    @property
+    def frames(self) -> int:
+        return self.end - self.begin
+
+
+def windows(known: int, total: int, size: int, overlap: int) -> Iterator[Window]:
+    """The windows of ``total`` frames of which the first ``known`` are given.
+
+    A beginning that fills a whole window counts with its last ``overlap`` frames.
+    """
+    begin = 0 if known < size else known - overlap
+    while True:
+        window = Window(begin, min(begin + size, total))
+        yield window
+        if window.end == total:
+            return
+        begin = window.end - overlap
