@@ -161,8 +161,8 @@ def test_most_bars_have_a_note_on_the_downbeat(pieces: list[Piece]) -> None:
 
 
 def test_notes_belong_to_the_harmony(pieces: list[Piece]) -> None:
-    """Over all pieces 97 % of the accompaniment is chord tones, 93 % of the bass in chord or key,
-    98 % of the melody in chord or key."""
+    """Over all pieces 95 % of the accompaniment is chord tones, and 97 % of the melody and 93 %
+    of the bass (which approaches by semitones) are in the chord or the key."""
     inside: dict[str, list[bool]] = collections.defaultdict(list)
     for piece in pieces:
         key = {(piece.tonic + step) % 12 for step in SCALES[piece.mode]}
@@ -343,10 +343,10 @@ def test_captions_say_nothing_false(pieces: list[Piece]) -> None:
             if alone.search(lower):
                 assert piece.solo, text
             seen["alone"] += bool(piece.solo and alone.search(lower))
-            if re.search(r"no drums|without drums|drumless|no percussion|no beat", lower):
+            if re.search(r"\b(no drums|without drums|drumless|no percussion|no beat)\b", lower):
                 assert not piece.has_drums, text
                 seen["no drums"] += 1
-            others = re.sub(r"(no|without|steel) drums", "", lower)
+            others = re.sub(r"\b(no|without|steel) drums", "", lower)
             if re.search(r"\b(drums|drum kit)\b", others):
                 assert piece.has_drums, text
             for word, (low, high) in tempo_words.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -229,8 +230,12 @@ def _harmonise(
     placed = []
     for letter, first, bars in sections:
         if letter not in progressions:
+            home = [text for text in options if re.match("(I|i)(?![IViv])", text)]
             same = letter != "A" and rng.random() < 0.35
-            text = " ".join(progressions["A"]) if same else _pick(rng, options)
+            starts_home = letter == "A" and home and rng.random() < 0.75  # the key is heard
+            text = _pick(rng, home if starts_home else options)
+            if same:
+                text = " ".join(progressions["A"])
             progressions[letter] = text.split()
         tokens = progressions[letter]
         offset = 0
@@ -360,7 +365,7 @@ def _melody(
     """The tune; with ``rests`` it may be silent for a section."""
     own = INSTRUMENTS[instrument]
     low, high = _melody_range(instrument)
-    density = plan.density if plan.density in plan.genre.melody else _pick(rng, plan.genre.melody)
+    density = _pick(rng, plan.genre.melody)
     if plan.tempo > 150 and density == "dense":
         density = "medium"
     if density == "sparse" and plan.genre.melody != ("sparse",) and (alone or plan.tempo < 72):

@@ -36,7 +36,7 @@ class Genre:
     swing_unit: float = 0.5  # beats: 0.5 swings eighths, 0.25 sixteenths
     looseness: float = 0.007  # seconds
     pentatonic: float = 0.0
-    melody: tuple[str, ...] = ("sparse", "medium", "dense")
+    melody: tuple[str, ...] = ("sparse", "medium", "medium", "dense")  # how busy
     productions: tuple[str, ...] = ("dry", "roomy", "warm")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -164,6 +164,8 @@ class Melodist:
                 motif = _motif(rng, rhythm, meter, previous or motif.anchor)
             elif (varied and rng.random() < 0.5) or (bar >= 4 and rng.random() < 0.25):
                 motif = _varied(rng, motif)
+            if place == 1 and previous is not None:  # goes on from where the first bar led
+                motif = replace(motif, anchor=previous + (motif.steps[0] or 2))
             notes = self._realise(
                 motif, spans, (first_bar + bar) * meter, previous, 0 if not ends else 1 + final
             )

@@ -47,6 +47,8 @@ def render_shards(folder: Path, *, pieces: int, workers: int, start: int = 0) ->
         OptionError: a shard that is there holds other seeds.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for partial in folder.glob("*.partial"):  # of a run that was killed
+        partial.unlink()
     jobs = []
     for index, first in enumerate(range(start, start + pieces, SHARD_PIECES)):
         path = folder / f"shard-{index:05d}.npy"
