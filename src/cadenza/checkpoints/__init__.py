@@ -1,0 +1,30 @@
+"""A short name, a hub id or a folder → the parts of a model.
+
+::
+
+    resolve(name) ─► Checkpoint ─┬─► load_parts ─► Parts      (the model, ready to use)
+                                 └─► describe   ─► Architecture (what it is made of, and checks)
+
+Listing and finding models loads neither torch nor transformers.
+"""
+
+from cadenza.checkpoints.architecture import Architecture, Check, Stage, describe
+from cadenza.checkpoints.catalogue import CATALOGUE, Entry, terms
+from cadenza.checkpoints.finding import Checkpoint, ListedModel, list_models, resolve
+from cadenza.checkpoints.loading import Parts, load_parts
+
+__all__ = [
+    "CATALOGUE",
+    "Architecture",
+    "Check",
+    "Checkpoint",
+    "Entry",
+    "ListedModel",
+    "Parts",
+    "Stage",
+    "describe",
+    "list_models",
+    "load_parts",
+    "resolve",
+    "terms",
+]
