@@ -21,6 +21,7 @@ LAYERS = (
     {"types"},
     {"delay", "sampling", "prompting", "framecodec", "files", "tags"},
     {"audio"},
+    {"request", "states"},
     {"checkpoints", "text", "melody", "codec", "engine", "take"},
     {"model"},
     {"recipes"},

@@ -17,9 +17,10 @@ from wrapt import register_post_import_hook
 
 if TYPE_CHECKING:
     from cadenza.errors import CadenzaError
-    from cadenza.model import GenerateRequest, Model, load
+    from cadenza.model import Model, load
     from cadenza.prompting import enhance
     from cadenza.recipes import again, verify
+    from cadenza.request import GenerateRequest
     from cadenza.take import Take
     from cadenza.types import Audio, Codes, Recipe, Sampling
 
@@ -44,7 +45,7 @@ _HOME = {
     "Audio": "types",
     "CadenzaError": "errors",
     "Codes": "types",
-    "GenerateRequest": "model",
+    "GenerateRequest": "request",
     "Model": "model",
     "Recipe": "types",
     "Sampling": "types",

@@ -76,17 +76,17 @@ class Explanation:
     reasons: tuple[Reason, ...]
 
 
-def check_prompt(text: str) -> None:
-    """Refuse what cannot be a prompt.
+def check_prompt(text: str, name: str = "prompt") -> None:
+    """Refuse what cannot be a prompt; ``name`` is what the message calls it.
 
     Raises:
         PromptError: empty, or longer than ``MAX_CHARACTERS``.
     """
     if not text.strip():
-        raise PromptError('the prompt is empty: say what to play, for example "jazz piano"')
+        raise PromptError(f'the {name} is empty: say it in words, for example "jazz piano"')
     if len(text) > MAX_CHARACTERS:
         raise PromptError(
-            f"the prompt has {len(text)} characters, at most {MAX_CHARACTERS} are read: shorten it"
+            f"the {name} has {len(text)} characters, at most {MAX_CHARACTERS} are read: shorten it"
         )
 
 

@@ -1,0 +1,156 @@
+"""From a file back to the music: make it again, exactly or with changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import soundfile
+
+from cadenza.audio import read
+from cadenza.errors import RecipeError
+from cadenza.model import Model, Progress, load
+from cadenza.request import GenerateRequest, fingerprint
+from cadenza.tags import read_tags
+from cadenza.take import Take
+from cadenza.types import Recipe, Source
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """A take made again, beside what its recipe says."""
+
+    recipe: Recipe
+    take: Take
+
+    @property
+    def same(self) -> bool:
+        """Whether the codes are the same, every one of them."""
+        return self.take.codes.sha256 == self.recipe.codes_sha256
+
+
+def read_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """The recipe in the tags of a sound file, or in the ``.json`` that lay beside one.
+
+    Raises:
+        RecipeError: there is no such file, or no recipe in it.
+    """
+    place = Path(path)
+    try:
+        text = place.read_text("utf-8") if place.suffix == ".json" else read_tags(place).comment
+    except (OSError, UnicodeDecodeError, soundfile.LibsndfileError, TypeError) as error:
+        reason = "does not exist" if not place.exists() else "is neither a sound nor a recipe"
+        raise RecipeError(f"{place} {reason}: give a file that Cadenza made") from error
+    if not text:
+        raise RecipeError(f"{place} has no recipe in its tags: give a file that Cadenza made")
+    return Recipe.from_json(text)
+
+
+def verify(
+    path: str | os.PathLike[str],
+    *,
+    model: Model | None = None,
+    offline: bool = False,
+    progress: Progress | None = None,
+) -> Verification:
+    """Make a file again by its recipe and compare the codes.
+
+    Args:
+        path: a sound file that Cadenza made, or its ``.json``.
+        model: the recipe's, where it is loaded already.
+        offline: never ask the hub for it.
+
+    Raises:
+        RecipeError: no recipe, other weights than the recipe's, or a sound that it needs is gone.
+        CadenzaError: the model cannot be loaded, or not on the device of the recipe.
+    """
+    recipe = read_recipe(path)
+    if model is None:
+        model = load(
+            _reference(recipe), device=recipe.device, precision=recipe.precision, offline=offline
+        )
+    if model.identity.sha256 != recipe.model.sha256:
+        raise RecipeError(
+            f"{path} was made with other weights: {recipe.model.name} had the SHA-256 "
+            f"{recipe.model.sha256[:12]}…, here it is {model.identity.sha256[:12]}…"
+        )
+    return Verification(recipe, _make(model, recipe, Path(path).parent, {}, progress))
+
+
+def again(
+    path: str | os.PathLike[str],
+    *,
+    model: Model | None = None,
+    offline: bool = False,
+    progress: Progress | None = None,
+    **changes: Any,
+) -> Take:
+    """Start from a file's recipe and change some of it.
+
+    Args:
+        path: a sound file that Cadenza made, or its ``.json``.
+        model: another one than the recipe's.
+        offline: never ask the hub for the recipe's model.
+        changes: fields of :class:`GenerateRequest`.
+
+    Raises:
+        RecipeError: no recipe, or a sound that it needs is gone.
+        CadenzaError: as for :func:`cadenza.load` and :meth:`Model.generate`.
+    """
+    recipe = read_recipe(path)
+    if model is None:
+        model = load(_reference(recipe), offline=offline)
+    return _make(model, recipe, Path(path).parent, changes, progress)
+
+
+def _reference(recipe: Recipe) -> str:
+    """What finds the recipe's model again, at its very revision."""
+    name, revision = recipe.model.name, recipe.model.revision
+    return name if revision is None else f"{name.partition('@')[0]}@{revision}"
+
+
+def _make(
+    model: Model, recipe: Recipe, folder: Path, changes: dict[str, Any], progress: Progress | None
+) -> Take:
+    # The text as it was read then: the rules that enhance a prompt may have changed since.
+    text_kept = not {"prompt", "enhance"} & changes.keys()
+    sampling = recipe.sampling
+    options = {
+        "prompt": recipe.text if text_kept else recipe.prompt,
+        "duration": recipe.frames / model.frame_rate,
+        "seed": sampling.seed,
+        "negative": recipe.negative,
+        "guidance": sampling.guidance,
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+    }
+    for name, source in (("melody", recipe.melody), ("beginning", recipe.continued)):
+        if source is not None and name not in changes:
+            options[name] = _find(source, folder)
+    take = model.generate_batch([GenerateRequest(**(options | changes))], progress)[0]
+    if not text_kept:
+        return take
+    return dataclasses.replace(take, recipe=dataclasses.replace(take.recipe, prompt=recipe.prompt))
+
+
+def _find(source: Source, folder: Path) -> str:
+    """Where a sound that went in is now: where it was, or beside the file.
+
+    Raises:
+        RecipeError: gone, or another sound by now.
+    """
+    if not source.path:
+        raise RecipeError(
+            "the recipe goes on from a sound that was never a file: save it, and continue that"
+        )
+    places = [place for place in (Path(source.path), folder / source.path) if place.is_file()]
+    if not places:
+        raise RecipeError(f"the recipe needs {source.path}, which is gone: put it back")
+    for place in places:
+        if fingerprint(read(place)) == source.sha256:
+            return str(place)
+    raise RecipeError(f"{places[0]} is not the sound that the recipe was made with: put it back")

@@ -1,0 +1,121 @@
+"""What a person asks for, checked when it is asked: before any model is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import secrets
+from dataclasses import dataclass
+from functools import cached_property
+
+from cadenza.audio import check_audible, read
+from cadenza.errors import AudioError, OptionError
+from cadenza.prompting import check_prompt, enhance
+from cadenza.types import Audio, Codes, Sampling, Source
+
+MAX_SECONDS = 600.0  # of new music
+MAX_BEGINNING = 120.0  # seconds of a sound to go on from; the codec hears all of it at once
+TOP_K = 250  # MusicGen's own
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """A sound that goes in, and what the recipe says of it."""
+
+    audio: Audio
+    source: Source
+
+
+@dataclass(frozen=True, eq=False)
+class GenerateRequest:
+    """One piece of music, with every option. Sounds may be paths or :class:`Audio`.
+
+    Raises:
+        PromptError: a prompt that is empty or too long.
+        OptionError: an option out of range, or two that exclude each other.
+        AudioError: a sound that cannot be read, is silent or too long.
+    """
+
+    prompt: str | None  # None is unconditional
+    duration: float = 10.0  # seconds of new music
+    seed: int | None = None  # None draws one, and the recipe keeps it
+    negative: str | None = None  # what to steer away from
+    guidance: float = 3.0  # how closely to follow the prompt; 1 switches guidance off
+    temperature: float = 1.0  # 0 always takes the likeliest
+    top_k: int | None = None  # None is MusicGen's 250, or the vocabulary where that is smaller
+    top_p: float = 1.0
+    melody: Audio | str | os.PathLike[str] | None = None  # the tune to follow (melody models)
+    beginning: Codes | Audio | str | os.PathLike[str] | None = None  # the sound to go on from
+    enhance: bool = False  # add what the prompt leaves open, see cadenza.prompting
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.duration) and 0 < self.duration <= MAX_SECONDS):
+            raise OptionError(
+                f"duration must be above 0 and at most {MAX_SECONDS:.0f} s, not {self.duration}"
+            )
+        self.sampling(TOP_K)
+        if self.prompt is not None:
+            check_prompt(self.prompt)
+        elif self.enhance:
+            raise OptionError("enhance needs a prompt: give one, or leave enhance out")
+        if self.negative is not None:
+            check_prompt(self.negative, "negative prompt")
+            if self.guidance == 1:
+                raise OptionError(
+                    "a negative prompt works through guidance, which 1 switches off: "
+                    "raise guidance, or leave the negative prompt out"
+                )
+        if self.melody is not None and self.beginning is not None:
+            raise OptionError("a melody and a beginning exclude each other: choose one")
+        _ = self.melody_sound, self.beginning_sound
+
+    @cached_property
+    def text(self) -> str | None:
+        """What the text encoder reads."""
+        return enhance(self.prompt) if self.enhance and self.prompt is not None else self.prompt
+
+    @cached_property
+    def melody_sound(self) -> Sound | None:
+        """The melody, read and found to be audible."""
+        return None if self.melody is None else _hear(self.melody, "the melody")
+
+    @cached_property
+    def beginning_sound(self) -> Sound | None:
+        """The beginning likewise; ``None`` where it is codes already."""
+        if self.beginning is None or isinstance(self.beginning, Codes):
+            return None
+        sound = _hear(self.beginning, "the beginning")
+        if sound.audio.duration > MAX_BEGINNING:
+            raise AudioError(
+                f"the beginning lasts {sound.audio.duration:.0f} s, at most {MAX_BEGINNING:.0f} s "
+                "can be continued: cut it first"
+            )
+        return sound
+
+    def sampling(self, vocabulary: int) -> Sampling:
+        """The settings for a model of so many tokens a codebook; draws a seed if there is none."""
+        return Sampling(
+            temperature=self.temperature,
+            top_k=min(TOP_K, vocabulary) if self.top_k is None else self.top_k,
+            top_p=self.top_p,
+            guidance=self.guidance,
+            seed=new_seed() if self.seed is None else self.seed,
+        )
+
+
+def new_seed() -> int:
+    """A random seed, short enough to be typed."""
+    return secrets.randbelow(2**31)
+
+
+def fingerprint(audio: Audio) -> str:
+    """SHA-256 of the samples ``[C, N]`` as little-endian float32."""
+    return hashlib.sha256(audio.samples.astype("<f4").tobytes()).hexdigest()
+
+
+def _hear(sound: Audio | str | os.PathLike[str], name: str) -> Sound:
+    path = "" if isinstance(sound, Audio) else os.fspath(sound)
+    audio = sound if isinstance(sound, Audio) else read(sound)
+    check_audible(audio, f"{name} {path}".rstrip())
+    return Sound(audio, Source(path, fingerprint(audio)))
