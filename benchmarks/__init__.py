@@ -1,0 +1,7 @@
+"""How well Cadenza does, in figures that anyone can print again.
+
+::
+
+    python -m benchmarks.codec       what a codec keeps of rendered pieces
+    python -m benchmarks.adherence   whether takes hold what their prompts ask for
+"""
