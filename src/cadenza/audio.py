@@ -124,14 +124,23 @@ def loudness(audio: Audio) -> float:
         return float(meter.integrated_loudness(audio.samples.T.astype(np.float64)))
 
 
+def check_loudness(lufs: float) -> None:
+    """Refuse a loudness that no music has.
+
+    Raises:
+        OptionError: outside -70 to 0 LUFS.
+    """
+    if not -70 <= lufs <= 0:
+        raise OptionError(f"loudness must be from -70 to 0 LUFS, not {lufs}")
+
+
 def normalise(audio: Audio, lufs: float) -> Audio:
     """Bring the loudness to ``lufs``, or as near as full scale allows. Silence stays silence.
 
     Raises:
         OptionError: a loudness outside -70 to 0 LUFS.
     """
-    if not -70 <= lufs <= 0:
-        raise OptionError(f"loudness must be from -70 to 0 LUFS, not {lufs}")
+    check_loudness(lufs)
     measured = loudness(audio)
     if not np.isfinite(measured):
         return audio

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import tomllib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -114,14 +114,13 @@ def explain(text: str) -> Explanation:
             continue
         givers = [rule for rule in fired if rule.gives(facet)]
         if facet == "instruments":
-            additions[facet], givers = _band(givers)
+            shares = _band(givers)
+            additions[facet] = _listed(shares.values())
         else:
-            givers = givers[:1]
             additions[facet] = _value(givers[0], facet, text)
-        for rule in givers:
-            gave.setdefault(rule.name, {})[facet] = (
-                ", ".join(rule.instruments) if facet == "instruments" else additions[facet]
-            )
+            shares = {givers[0]: additions[facet]}
+        for rule, share in shares.items():
+            gave.setdefault(rule.name, {})[facet] = share
     reasons = tuple(
         Reason(rule.name, fired[rule], gave[rule.name]) for rule in fired if rule.name in gave
     )
@@ -134,13 +133,17 @@ def presets() -> Mapping[str, str]:
     return texts
 
 
-def _band(givers: list[Rule]) -> tuple[str, list[Rule]]:
+def _band(givers: list[Rule]) -> dict[Rule, str]:
     """Instruments of the first two rules that have some; two of each if both have."""
-    chosen = givers[:2] if givers[0].words and givers[1].words else givers[:1]
+    chosen = givers[:2] if givers[1:] and givers[1].words else givers[:1]
     share = MAX_INSTRUMENTS // len(chosen)
-    names = list(dict.fromkeys(name for rule in chosen for name in rule.instruments[:share]))
-    listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-    return listed, chosen
+    return {rule: ", ".join(rule.instruments[:share]) for rule in chosen}
+
+
+def _listed(shares: Iterable[str]) -> str:
+    """«a, b» and «b, c» to «a, b and c»."""
+    names = list(dict.fromkeys(name for share in shares for name in share.split(", ")))
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def _value(rule: Rule, facet: Facet, text: str) -> str:

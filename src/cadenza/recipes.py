@@ -70,7 +70,7 @@ def verify(
     recipe = read_recipe(path)
     if model is None:
         model = load(
-            _reference(recipe), device=recipe.device, precision=recipe.precision, offline=offline
+            reference(recipe), device=recipe.device, precision=recipe.precision, offline=offline
         )
     if model.identity.sha256 != recipe.model.sha256:
         raise RecipeError(
@@ -102,12 +102,12 @@ def again(
     """
     recipe = read_recipe(path)
     if model is None:
-        model = load(_reference(recipe), offline=offline)
+        model = load(reference(recipe), offline=offline)
     return _make(model, recipe, Path(path).parent, changes, progress)
 
 
-def _reference(recipe: Recipe) -> str:
-    """What finds the recipe's model again, at its very revision."""
+def reference(recipe: Recipe) -> str:
+    """The name by which :func:`cadenza.load` finds the recipe's model, at its very revision."""
     name, revision = recipe.model.name, recipe.model.revision
     return name if revision is None else f"{name.partition('@')[0]}@{revision}"
 

@@ -1,0 +1,65 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cadenza.cli import generating, models, prompting, remaking
+from cadenza.errors import CadenzaError
+
+
+class _Commands(TyperGroup):
+    """Every error of ours is one line and an exit code; Ctrl-C is no error."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CadenzaError as error:
+            print(f"cadenza: {error}", file=sys.stderr)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            print("\ncadenza: stopped; what is not finished was not written", file=sys.stderr)
+            raise typer.Exit(130) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Text to music with pre-trained MusicGen models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(generating.generate)
+app.command()(generating.stream)
+app.add_typer(models.app, name="models")
+app.command()(prompting.prompt)
+app.command()(remaking.verify)
+app.command()(remaking.again)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("cadenza"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The entry point of the command."""
+    app(prog_name="cadenza")

@@ -1,0 +1,178 @@
+"""``cadenza generate`` and ``cadenza stream``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cadenza.cli import options as o
+from cadenza.cli import showing
+from cadenza.cli.places import Wish, check_places, stem
+from cadenza.errors import OptionError
+
+if TYPE_CHECKING:
+    from cadenza.request import GenerateRequest
+    from cadenza.take import Take
+
+TOGETHER = 8  # pieces in a batch: what is finished is written before the next ones begin
+MAX_COUNT = 1000
+
+
+@o.with_music_options
+def generate(
+    prompts: Annotated[
+        list[str] | None, typer.Argument(metavar="PROMPT...", help="What to play; one take each.")
+    ] = None,
+    output: o.Output = None,
+    model: o.Model = "nano",
+    count: Annotated[int, typer.Option(help="Takes of each prompt: seed, seed + 1, …")] = 1,
+    prompts_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts", help="A file of prompts: one a line, or CSV with columns for options."
+        ),
+    ] = None,
+    unconditional: Annotated[
+        bool, typer.Option("--unconditional", help="No prompt: whatever the model likes.")
+    ] = False,
+    device: o.Device = "auto",
+    precision: o.Precision = "auto",
+    offline: o.Offline = False,
+    format: o.Format = None,
+    loudness: o.Loudness = None,
+    recipe: o.RecipeFile = False,
+    as_json: o.Json = False,
+    *,
+    options: dict[str, Any],
+) -> None:
+    """Turn prompts into music, one file each."""
+    started = time.monotonic()
+    jobs = _jobs(prompts or [], prompts_file, unconditional, options, count)
+    wishes = [Wish(stem(request.prompt, request.seed), name) for request, name in jobs]
+    places = check_places(wishes, output, format, loudness)
+    loaded = showing.load(model, device, precision, offline, as_json)
+
+    begun = time.monotonic()
+    written: list[tuple[Path, Take]] = []
+    seconds = sum(request.duration for request, _ in jobs)
+    with showing.progress(f"making {seconds:g} s of music", as_json) as progress:
+        for first in range(0, len(jobs), TOGETHER):
+            requests = [request for request, _ in jobs[first : first + TOGETHER]]
+
+            def share(done: int, total: int, first: int = first, size: int = len(requests)) -> None:
+                progress(first * total + done * size, len(jobs) * total)
+
+            takes = loaded.generate_batch(requests, share)
+            for take, place in zip(takes, places[first:], strict=False):
+                written.append((take.save(place, format, loudness, recipe), take))
+    report(written, time.monotonic() - begun, begun - started, as_json)
+
+
+@o.with_music_options
+def stream(
+    prompt: Annotated[str, typer.Argument(help="What to play.")],
+    model: o.Model = "nano",
+    raw: Annotated[
+        bool, typer.Option("--raw", help="PCM without a header: 16-bit, little-endian.")
+    ] = False,
+    device: o.Device = "auto",
+    precision: o.Precision = "auto",
+    offline: o.Offline = False,
+    *,
+    options: dict[str, Any],
+) -> None:
+    """Send music to standard output while it is being made: cadenza stream "…" | ffplay -"""
+    from cadenza.audio import pcm16, wav_header
+    from cadenza.request import GenerateRequest, new_seed
+
+    if sys.stdout.isatty():
+        raise OptionError(
+            "standard output is a terminal: send the sound to a player, for example | ffplay -"
+        )
+    options.setdefault("seed", new_seed())
+    GenerateRequest(prompt, **options)  # told before the model is loaded if it is wrong
+    loaded = showing.load(model, device, precision, offline, quiet=False)
+    showing.note(
+        f"seed {options['seed']}, {loaded.rate} Hz, {loaded.channels} channel(s), 16-bit PCM"
+    )
+    out = sys.stdout.buffer
+    try:
+        if not raw:
+            out.write(wav_header(loaded.rate, loaded.channels))
+        for chunk in loaded.stream(prompt, **options):
+            out.write(pcm16(chunk))
+            out.flush()
+    except BrokenPipeError:
+        # The player was closed, which is how a stream usually ends. Python would complain once
+        # more when it flushes standard output for the last time.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def report(
+    written: Sequence[tuple[Path, Take]], seconds: float, before: float, as_json: bool
+) -> None:
+    """Say what was made, where it is, how long it took and how that is to real time."""
+    music = sum(take.audio.duration for _, take in written)
+    if as_json:
+        files = [
+            {
+                "path": str(place),
+                "duration": take.audio.duration,
+                "rate": take.audio.rate,
+                "channels": take.audio.channels,
+                "recipe": json.loads(take.recipe.to_json()),
+            }
+            for place, take in written
+        ]
+        speed = {"seconds": seconds, "loading": before, "times_real_time": music / seconds}
+        print(json.dumps({"files": files, **speed}, ensure_ascii=False))
+        return
+    for place, take in written:
+        shown = os.path.relpath(place)
+        shown = str(place) if shown.startswith("..") else shown
+        print(f"{shown}  {take.audio.duration:.1f} s  seed {take.recipe.sampling.seed}")
+        if take.recipe.text != take.recipe.prompt:
+            print(f"  as: {take.recipe.text}")
+    print(
+        f"{music:.1f} s of music in {seconds:.1f} s, {music / seconds:.1f} times real time "
+        f"(and {before:.1f} s to get ready)"
+    )
+
+
+def _jobs(
+    prompts: list[str],
+    file: Path | None,
+    unconditional: bool,
+    options: dict[str, Any],
+    count: int,
+) -> list[tuple[GenerateRequest, str]]:
+    """Every piece that was asked for, with the name of its file where one was given."""
+    from cadenza.cli.batch import read_prompts
+    from cadenza.request import GenerateRequest, new_seed
+
+    if not 1 <= count <= MAX_COUNT:
+        raise OptionError(f"count must be from 1 to {MAX_COUNT}, not {count}")
+    if bool(prompts) + (file is not None) + unconditional != 1:
+        raise OptionError("give either prompts, or --prompts FILE, or --unconditional")
+    rows: list[dict[str, Any]] = [{"prompt": prompt} for prompt in prompts]
+    if file is not None:
+        rows = read_prompts(file)
+    elif unconditional:
+        rows = [{"prompt": None}]
+    jobs = []
+    for row in rows:
+        name = row.pop("output", "")
+        request = GenerateRequest(**(options | row))
+        seed = new_seed() if request.seed is None else request.seed
+        for number in range(count):
+            numbered = str(Path(name).with_stem(f"{Path(name).stem}-{number + 1}")) if name else ""
+            jobs.append((replace(request, seed=seed + number), name if count == 1 else numbered))
+    return jobs

@@ -1,0 +1,168 @@
+"""Options that several commands share, said once.
+
+A piece's options have no defaults here: those that are not used are left out, so the defaults of
+:class:`cadenza.request.GenerateRequest` are the only ones.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_MUSIC, _MODEL, _FILE = "The music", "The model", "The file"  # headings of the help
+
+# Fields of GenerateRequest.
+MUSIC: dict[str, Any] = {
+    "duration": Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds of new music, at most 600.", show_default="10", rich_help_panel=_MUSIC
+        ),
+    ],
+    "seed": Annotated[
+        int | None,
+        typer.Option(
+            help="The same seed makes the same music.",
+            show_default="random",
+            rich_help_panel=_MUSIC,
+        ),
+    ],
+    "negative": Annotated[
+        str | None, typer.Option(help="A text to steer away from.", rich_help_panel=_MUSIC)
+    ],
+    "guidance": Annotated[
+        float | None,
+        typer.Option(
+            help="How closely to follow the prompt; 1 is not at all.",
+            show_default="3",
+            rich_help_panel=_MUSIC,
+        ),
+    ],
+    "temperature": Annotated[
+        float | None,
+        typer.Option(
+            help="How bold the choices are; 0 takes the likeliest.",
+            show_default="1",
+            rich_help_panel=_MUSIC,
+        ),
+    ],
+    "top_k": Annotated[
+        int | None,
+        typer.Option(
+            help="Choose among so many of the likeliest tokens.",
+            show_default="250",
+            rich_help_panel=_MUSIC,
+        ),
+    ],
+    "top_p": Annotated[
+        float | None,
+        typer.Option(
+            help="Choose among the likeliest that hold this share.",
+            show_default="1",
+            rich_help_panel=_MUSIC,
+        ),
+    ],
+    "melody": Annotated[
+        Path | None,
+        typer.Option(help="A sound whose tune to follow (melody models).", rich_help_panel=_MUSIC),
+    ],
+    "beginning": Annotated[
+        Path | None,
+        typer.Option("--continue", help="A sound to go on from.", rich_help_panel=_MUSIC),
+    ],
+    "enhance": Annotated[
+        bool | None,
+        typer.Option("--enhance", help="Add what the prompt leaves open.", rich_help_panel=_MUSIC),
+    ],
+}
+
+# Arguments of cadenza.load.
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A short name, a hub id or a folder; see cadenza models.",
+        rich_help_panel=_MODEL,
+    ),
+]
+OtherModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Another model.",
+        show_default="the recipe's",
+        rich_help_panel=_MODEL,
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_MODEL)]
+Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=_MODEL)]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Never ask the hub.", rich_help_panel=_MODEL)
+]
+
+# Arguments of Take.save.
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="A file or a folder.",
+        show_default="named by prompt and seed",
+        rich_help_panel=_FILE,
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        help="wav, wav24, wavfloat, flac, mp3, ogg or opus.",
+        show_default="by the suffix, or wav",
+        rich_help_panel=_FILE,
+    ),
+]
+Loudness = Annotated[
+    float | None,
+    typer.Option(
+        help="Bring to so many LUFS, for example -14.",
+        show_default="as it is",
+        rich_help_panel=_FILE,
+    ),
+]
+RecipeFile = Annotated[
+    bool,
+    typer.Option(
+        "--recipe",
+        help="Write the recipe into a .json beside the file, too.",
+        rich_help_panel=_FILE,
+    ),
+]
+
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+
+
+def with_music_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options in ``MUSIC``; those that were used reach it as ``options``."""
+    signature = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def wrapper(**given: Any) -> None:
+        options = {name: given.pop(name) for name in MUSIC}
+        command(**given, options={k: v for k, v in options.items() if v is not None})
+
+    own = [parameter for name, parameter in signature.parameters.items() if name != "options"]
+    music = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in MUSIC.items()
+    ]
+    # The music first: it is what the help should begin with.
+    all_of_them = [*music, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own)]
+    described: Any = wrapper
+    described.__signature__ = signature.replace(parameters=all_of_them)
+    described.__annotations__ = {p.name: p.annotation for p in all_of_them}
+    return wrapper

@@ -1,0 +1,58 @@
+"""Where the pieces of a command go, checked before the work rather than after it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cadenza.errors import OptionError
+
+LONGEST = 40  # characters of a prompt that become a file's name
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a piece's file should be called: ``name`` if a person chose one, else by ``stem``."""
+
+    stem: str
+    name: str = ""
+
+
+def stem(prompt: str | None, seed: int | None) -> str:
+    """A file's name without its suffix, from what the piece is."""
+    words = "-".join(re.findall(r"\w+", (prompt or "unconditional").lower()))
+    return f"{words[:LONGEST].strip('-') or 'music'}-{seed}"
+
+
+def check_places(
+    wishes: Sequence[Wish], output: Path | None, format: str | None, loudness: float | None
+) -> list[Path]:
+    """The file of each piece: ``output``, numbered if there are several, or in that folder.
+
+    Raises:
+        OptionError: an unknown format, a loudness out of range, two pieces in one file.
+        OutputError: a place that cannot be written to.
+    """
+    from cadenza.audio import FORMATS, check_loudness, format_of
+    from cadenza.files import check_place
+
+    if loudness is not None:
+        check_loudness(loudness)
+    suffix = FORMATS[format_of("", format or "wav")].suffix
+    places = []
+    for number, wish in enumerate(wishes, 1):
+        if wish.name or output is None or output.is_dir():
+            place = (output or Path()) / (wish.name or f"{wish.stem}{suffix}")
+        elif len(wishes) == 1:
+            place = output
+        else:
+            place = output.with_stem(f"{output.stem}-{number}")
+        if not place.suffix:
+            place = place.with_suffix(suffix)
+        format_of(place, format)
+        places.append(check_place(place))
+    if len(set(places)) < len(places):
+        raise OptionError("two pieces would go to the same file: give each a name of its own")
+    return places

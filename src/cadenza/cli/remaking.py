@@ -1,0 +1,78 @@
+"""``cadenza verify`` and ``cadenza again``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cadenza.cli import options as o
+from cadenza.cli import showing
+from cadenza.cli.generating import report
+from cadenza.cli.places import Wish, check_places, stem
+
+File = Annotated[Path, typer.Argument(help="A file that Cadenza made, or its .json.")]
+
+
+def verify(file: File, offline: o.Offline = False, as_json: o.Json = False) -> None:
+    """Make a file again by its recipe and say whether the codes are the same."""
+    from cadenza.recipes import verify as verify_recipe
+
+    with showing.progress(f"making {file.name} again", as_json) as progress:
+        result = verify_recipe(file, offline=offline, progress=progress)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "same": result.same,
+                    "recipe": dataclasses.asdict(result.recipe),
+                    "codes_sha256": result.take.codes.sha256,
+                },
+                ensure_ascii=False,
+            )
+        )
+    elif result.same:
+        print(f"{file}: the same, all {result.take.codes.ids.size} codes")
+    else:
+        print(f"{file}: not the same, the codes differ from those of the recipe")
+    if not result.same:
+        raise typer.Exit(1)
+
+
+@o.with_music_options
+def again(
+    file: File,
+    prompt: Annotated[str | None, typer.Option(help="Another prompt.")] = None,
+    output: o.Output = None,
+    model: o.OtherModel = None,
+    device: o.Device = "auto",
+    precision: o.Precision = "auto",
+    offline: o.Offline = False,
+    format: o.Format = None,
+    loudness: o.Loudness = None,
+    recipe: o.RecipeFile = False,
+    as_json: o.Json = False,
+    *,
+    options: dict[str, Any],
+) -> None:
+    """Start from a file's recipe and change some of it."""
+    from cadenza.recipes import again as make_again
+    from cadenza.recipes import read_recipe, reference
+
+    started = time.monotonic()
+    if prompt is not None:
+        options["prompt"] = prompt
+    old = read_recipe(file)
+    wish = Wish(stem(prompt or old.prompt, options.get("seed", old.sampling.seed)))
+    [place] = check_places([wish], output, format, loudness)
+    loaded = showing.load(model or reference(old), device, precision, offline, as_json)
+
+    begun = time.monotonic()
+    with showing.progress(f"making {file.name} again", as_json) as progress:
+        take = make_again(file, model=loaded, progress=progress, **options)
+    written = [(take.save(place, format, loudness, recipe), take)]
+    report(written, time.monotonic() - begun, begun - started, as_json)

@@ -1,0 +1,101 @@
+"""What a person sees: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cadenza.model import Model
+
+LINE_SECONDS = 5.0  # between two lines of progress where there is no terminal
+
+
+@cache
+def output() -> Console:
+    """Standard output."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+@cache
+def aside() -> Console:
+    """Standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Something worth knowing that is not the result."""
+    print(text, file=sys.stderr)
+
+
+def load(name: str, device: str, precision: str, offline: bool, quiet: bool) -> Model:
+    """Load a model; say its licence where that forbids something."""
+    with progress(f"loading {name}", quiet) as callback:
+        from cadenza.checkpoints import terms
+        from cadenza.model import load as load_model
+
+        model = load_model(
+            name, device=device, precision=precision, offline=offline, progress=callback
+        )
+    if terms(model.licence) != model.licence:
+        note(f"the weights of {model.name} are {terms(model.licence)}")
+    return model
+
+
+@contextmanager
+def progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A callback ``(done, total)`` that draws a bar with the time left, or prints plain lines."""
+    if quiet:
+        yield lambda done, total: None
+    elif sys.stderr.isatty():
+        with _bar(what) as callback:
+            yield callback
+    else:
+        yield _lines(what)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=aside(),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(what: str) -> Callable[[int, int], None]:
+    start = said = time.monotonic()
+
+    def callback(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if done and now - said >= LINE_SECONDS:
+            said = now
+            left = (now - start) * (total - done) / done
+            note(f"{what}: {100 * done // total} %, {left:.0f} s left")
+
+    return callback
