@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.checkpoints import tiny
+
+# The models here are so small that a second thread only waits, and on a busy machine for long.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
 """Matrix products with fixed weights, in the fastest form that the device has.
 
-On CPUs, oneDNN with weights packed once beats ``F.linear`` for the few rows of a decoding step
-(on AVX-512 without Intel's BLAS paths 2 to 10 times), and a row's result does not depend on how
-many rows stand beside it, which ``F.linear`` does not give.
+On CPUs, oneDNN with weights packed once beats ``F.linear`` for the few rows of a decoding step (on
+an AMD EPYC with AVX-512, 2 rows and 2 threads: 556 to 101 µs for 1024 to 4096 features, 32 to 20 µs
+for 256 to 1024), costs the same for 4 rows as for 1, and rounds a row the same however many rows
+stand beside it, which ``F.linear`` does not promise.
 """
 
 from __future__ import annotations
