@@ -21,12 +21,22 @@ from cadenza.melody import MelodyConditioner
 from cadenza.request import GenerateRequest
 from cadenza.take import Take
 from cadenza.text import TextConditioner
-from cadenza.types import Audio, Codes, Conditioning, IntArray, ModelIdentity, Recipe, Source
+from cadenza.types import (
+    Audio,
+    Codes,
+    Conditioning,
+    FloatArray,
+    IntArray,
+    ModelIdentity,
+    Recipe,
+    Source,
+)
 
 Progress = Callable[[int, int], None]  # done, in all
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-STREAM_SECONDS = 0.5  # of codes that become one chunk of a stream
+STREAM_SECONDS = 0.5  # that the codec turns into sound at a time when somebody listens
+BATCH_SECONDS = 10.0  # and when nobody does
 
 
 def load(
@@ -157,13 +167,16 @@ class Model:
         if not requests:
             return []
         prepared = [self._prepare(request) for request in requests]
-        frames: list[list[IntArray]] = [[] for _ in prepared]
+        sounding = [_Sounding(self._codec, made.beginning, BATCH_SECONDS) for made in prepared]
+        ids = [[] if made.beginning is None else [made.beginning] for made in prepared]
+        chunks: list[list[FloatArray]] = [[] for _ in prepared]
         with self._run(prepared, progress) as emissions:
             for emission in emissions:
-                frames[emission.id].append(emission.ids)
+                ids[emission.id].append(emission.ids)
+                chunks[emission.id] += sounding[emission.id].add(emission)
         return [
-            self._take(request, made, np.concatenate(ids, axis=1))
-            for request, made, ids in zip(requests, prepared, frames, strict=True)
+            self._take(request, made, np.concatenate(codes, axis=1), np.concatenate(sound, axis=1))
+            for request, made, codes, sound in zip(requests, prepared, ids, chunks, strict=True)
         ]
 
     def stream(self, prompt: str | None, **options: Any) -> Iterator[Audio]:
@@ -256,31 +269,20 @@ class Model:
         return self._codec.encode(Audio(samples, self.rate)).ids
 
     def _stream(self, request: Request) -> Iterator[Audio]:
-        sound = self._codec.stream()
-        share = max(1, round(STREAM_SECONDS * self.frame_rate))
-        waiting: list[IntArray] = []
-        if request.beginning is not None:
-            # Heard as context, so that the music goes on without a seam, and not played again.
-            passed = request.beginning.shape[1] * round(self.rate / self.frame_rate)
-            waiting.append(request.beginning)
-        else:
-            passed = 0
+        sounding = _Sounding(self._codec, request.beginning, STREAM_SECONDS)
+        beginning = 0 if request.beginning is None else request.beginning.shape[1]
+        known = beginning * self._codec.hop  # samples that were there before
         with self._run([request]) as emissions:
             for emission in emissions:
-                waiting.append(emission.ids)
-                if len(waiting) >= share or emission.done:
-                    pieces = [sound.push(np.concatenate(waiting, axis=1))]
-                    waiting.clear()
-                    if emission.done:
-                        pieces.append(sound.flush())
-                    samples = np.concatenate([piece.samples for piece in pieces], axis=1)
-                    passed, samples = max(0, passed - samples.shape[1]), samples[:, passed:]
-                    if samples.shape[1]:
-                        yield Audio(samples, self.rate)
+                for samples in sounding.add(emission):
+                    new = samples[:, known:]
+                    known -= samples.shape[1] - new.shape[1]
+                    if new.shape[1]:
+                        yield Audio(new, self.rate)
 
-    def _take(self, request: GenerateRequest, made: Request, ids: IntArray) -> Take:
-        if made.beginning is not None:
-            ids = np.concatenate([made.beginning, ids], axis=1)
+    def _take(
+        self, request: GenerateRequest, made: Request, ids: IntArray, samples: FloatArray
+    ) -> Take:
         codes = Codes(ids, self.frame_rate)
         recipe = Recipe(
             model=self.identity,
@@ -297,7 +299,33 @@ class Model:
             melody=None if request.melody_sound is None else request.melody_sound.source,
             continued=_continued(request),
         )
-        return Take(self._codec.decode(codes), codes, recipe)
+        return Take(Audio(samples, self.rate), codes, recipe)
+
+
+class _Sounding:
+    """The frames of one piece to sound, as soon as it is final.
+
+    The codec works on ``seconds`` at a time: short is prompt, long is efficient.
+    """
+
+    def __init__(self, codec: Codec, beginning: IntArray | None, seconds: float) -> None:
+        self._stream = codec.stream()
+        self._share = max(1, round(seconds * codec.frame_rate))
+        self._waiting: list[IntArray] = [] if beginning is None else [beginning]  # each [K, n]
+
+    def add(self, emission: Emission) -> list[FloatArray]:
+        """Take new frames; returns samples ``[C, ·]`` in pieces, which may be none or empty."""
+        self._waiting.append(emission.ids)
+        if len(self._waiting) < self._share and not emission.done:
+            return []
+        waiting = np.concatenate(self._waiting, axis=1)
+        self._waiting.clear()
+        # A beginning may be long, and the codec's memory grows with what it gets at once.
+        parts = (waiting[:, t : t + self._share] for t in range(0, waiting.shape[1], self._share))
+        made = [self._stream.push(part) for part in parts]
+        if emission.done:
+            made.append(self._stream.flush())
+        return [audio.samples for audio in made]
 
 
 def _continued(request: GenerateRequest) -> Source | None:

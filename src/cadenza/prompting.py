@@ -80,10 +80,14 @@ def check_prompt(text: str, name: str = "prompt") -> None:
     """Refuse what cannot be a prompt; ``name`` is what the message calls it.
 
     Raises:
-        PromptError: empty, or longer than ``MAX_CHARACTERS``.
+        PromptError: empty, no text, or longer than ``MAX_CHARACTERS``.
     """
     if not text.strip():
         raise PromptError(f'the {name} is empty: say it in words, for example "jazz piano"')
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PromptError(f"the {name} holds bytes that are no text: type it anew") from error
     if len(text) > MAX_CHARACTERS:
         raise PromptError(
             f"the {name} has {len(text)} characters, at most {MAX_CHARACTERS} are read: shorten it"

@@ -16,7 +16,7 @@ import typer
 from cadenza.cli import options as o
 from cadenza.cli import showing
 from cadenza.cli.places import Wish, check_places, stem
-from cadenza.errors import OptionError
+from cadenza.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
     from cadenza.request import GenerateRequest
@@ -103,17 +103,29 @@ def stream(
     showing.note(
         f"seed {options['seed']}, {loaded.rate} Hz, {loaded.channels} channel(s), 16-bit PCM"
     )
-    out = sys.stdout.buffer
     try:
         if not raw:
-            out.write(wav_header(loaded.rate, loaded.channels))
+            _send(wav_header(loaded.rate, loaded.channels))
         for chunk in loaded.stream(prompt, **options):
-            out.write(pcm16(chunk))
-            out.flush()
+            _send(pcm16(chunk))
     except BrokenPipeError:
-        # The player was closed, which is how a stream usually ends. Python would complain once
-        # more when it flushes standard output for the last time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_output()  # the player was closed, which is how a stream usually ends
+
+
+def _send(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _abandon_output()
+        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def _abandon_output() -> None:
+    """Python would complain once more when it flushes standard output for the last time."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(

@@ -47,7 +47,7 @@ def load(name: str, device: str, precision: str, offline: bool, quiet: bool) -> 
         model = load_model(
             name, device=device, precision=precision, offline=offline, progress=callback
         )
-    if terms(model.licence) != model.licence:
+    if not quiet and terms(model.licence) != model.licence:
         note(f"the weights of {model.name} are {terms(model.licence)}")
     return model
 
