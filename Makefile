@@ -7,9 +7,6 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 export PROMPT OUTPUT
-# One process does not need the hub to run the bundled model or the tests.
-export HF_HUB_OFFLINE := 1
-export TOKENIZERS_PARALLELISM := false
 
 .PHONY: music test clean
 
