@@ -57,6 +57,7 @@ REQUESTS: list[tuple[str | None, dict[str, Any], type[CadenzaError], str]] = [
     ("  \n", {}, PromptError, "the prompt is empty"),
     ("a" * 100_000, {}, PromptError, "100000 characters, at most 2000"),
     ("caf\udce9", {}, PromptError, "bytes that are no text"),
+    ("a" * 1990, {"enhance": True}, PromptError, "the enhanced prompt has 2"),
     ("x", {"negative": ""}, PromptError, "the negative prompt is empty"),
     ("x", {"negative": "b" * 3000}, PromptError, "the negative prompt has 3000 characters"),
     ("x", {"duration": 0.0}, OptionError, "duration must be above 0 and at most 600 s, not 0"),
@@ -88,7 +89,7 @@ def test_a_request_is_checked_when_it_is_made(
         GenerateRequest(prompt, **options)
 
 
-FLAGS = {"top_k": "--top-k", "top_p": "--top-p", "enhance": "--enhance"}
+FLAGS = {"top_k": "--top-k", "top_p": "--top-p"}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,10 @@ def test_the_command_says_the_same_in_one_line(
     prompt: str, options: dict[str, Any], kind: type[CadenzaError], words: str
 ) -> None:
     del kind  # one line has no type
-    flags = [f"{FLAGS.get(name, f'--{name}')}={value}" for name, value in options.items()]
+    flags = [
+        "--enhance" if name == "enhance" else f"{FLAGS.get(name, f'--{name}')}={value}"
+        for name, value in options.items()
+    ]
     result = run("generate", prompt, *flags)
     assert result.code == 1
     assert re.search(words, result.errors)

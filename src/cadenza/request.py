@@ -57,6 +57,7 @@ class GenerateRequest:
         self.sampling(TOP_K)
         if self.prompt is not None:
             check_prompt(self.prompt)
+            check_prompt(self.text or "", "enhanced prompt")  # the recipe has to hold it, too
         elif self.enhance:
             raise OptionError("enhance needs a prompt: give one, or leave enhance out")
         if self.negative is not None:
