@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from cadenza.engine.linear import Linear, PackedLinear, PlainLinear, packs
 from cadenza.errors import ModelMismatch
 
-
 _ToLinear = Callable[..., Linear]
 _ToNorm = Callable[[nn.LayerNorm], Callable[[Tensor], Tensor]]
 
@@ -96,7 +95,7 @@ class Decoder:
         return F.embedding(ids + self._offsets, self._embedding).sum(1)
 
     def forward(self, x: Tensor, positions: Tensor, attention: Attention) -> Tensor:
-        """Embedded columns or prefix states ``[M, D]`` at ``positions [M]`` to hidden ``[M, D]``."""
+        """Embedded columns or prefix states, ``[M, D]`` at ``positions [M]``, to hidden ones."""
         x = x + F.embedding(positions, self._positions)
         for index, layer in enumerate(self._layers):
             x = layer.out.plus(attention.attend(index, layer.qkv(layer.norm(x))), x)

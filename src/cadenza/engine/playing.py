@@ -33,11 +33,11 @@ class Playing:
         shape = backend.shape
         self._request, self._backend, self._shape = request, backend, shape
         self._delays = np.asarray(shape.delays)
-        self._tail = max(shape.delays)
+        self._tail: int = max(shape.delays)
         empty = np.empty((shape.codebooks, 0), dtype=np.int64)
         self._beginning = empty if request.beginning is None else request.beginning
         self._step: int = self._beginning.shape[1]
-        self._total = self._step + request.frames
+        self._total: int = self._step + request.frames
         self._windows: Iterator[Window] = windows(self._step, self._total, window, overlap)
         self._next: Window | None = next(self._windows)
         self._parts: list[_Part] = []
@@ -74,7 +74,7 @@ class Playing:
         return None if self._noise is None else self._noise.next()
 
     def take(self, drawn: IntArray) -> IntArray | None:
-        """Take ids that the voices drew, ``[voices, K]``; return a frame ``[K]`` if one is complete.
+        """Take what the voices drew, ``[voices, K]``; return a frame ``[K]`` if one is complete.
 
         A codebook's id comes from the first voice whose window reaches its frame: the older one
         finishes its window, the twin goes on from there.
