@@ -17,7 +17,7 @@ from cadenza.types import Audio, FloatArray
 def codec_in(folder: Path) -> Codec:
     """A codec that was saved alone."""
     with quiet():
-        model = AutoModel.from_pretrained(folder, local_files_only=True)
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     return Codec(model, channels=1)
 
 
