@@ -61,7 +61,11 @@ def codes_of(codec: FrameCodecModel, sound: np.ndarray) -> np.ndarray:
 
 def encode(arguments: argparse.Namespace) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
-    codec = FrameCodecModel.from_pretrained(arguments.codec).to(arguments.device).eval()
+    codec = (
+        FrameCodecModel.from_pretrained(arguments.codec, dtype=torch.float32)
+        .to(arguments.device)
+        .eval()
+    )
     tokenizer = tokenizer_in(arguments.out)
     latest, started, done = time.monotonic(), time.monotonic(), 0
     while True:
