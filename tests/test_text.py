@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, MusicgenForConditionalGeneration
 
-from cadenza.errors import PromptError
-from cadenza.text import MAX_PROMPT, TextConditioner, check_prompt
+from cadenza.text import TextConditioner
 
 PROMPTS = ["jazz piano", "upbeat funk with slap bass and drums, 110 bpm", "sad robot, slow"]
 
@@ -73,15 +72,3 @@ def test_unconditional_is_one_zero_state_as_in_transformers(folder: Path) -> Non
     np.testing.assert_array_equal(nothing.cross, theirs)
     np.testing.assert_array_equal(conditioner.unconditional(something).cross, theirs)
     assert conditioner.encode([""])[0].cross.any()  # T5("") is another thing
-
-
-@pytest.mark.parametrize("text", ["", "  ", "\n\t"])
-def test_an_empty_prompt_is_refused(text: str) -> None:
-    with pytest.raises(PromptError, match="the prompt is empty"):
-        check_prompt(text)
-
-
-def test_a_huge_prompt_is_refused_with_its_length() -> None:
-    check_prompt("a" * MAX_PROMPT)
-    with pytest.raises(PromptError, match="100000 characters, at most 4000"):
-        check_prompt("a" * 100_000)

@@ -7,27 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from cadenza.errors import PromptError
 from cadenza.states import text_states
 from cadenza.types import Conditioning
-
-MAX_PROMPT = 4000  # characters; MusicGen was trained on captions of a few hundred
-
-
-def check_prompt(text: str) -> None:
-    """Refuse what is no prompt.
-
-    Raises:
-        PromptError: nothing but blanks, or more than :data:`MAX_PROMPT` characters.
-    """
-    if not text.strip():
-        raise PromptError(
-            "the prompt is empty: describe the music in words, or ask for unconditional music"
-        )
-    if len(text) > MAX_PROMPT:
-        raise PromptError(
-            f"the prompt has {len(text)} characters, at most {MAX_PROMPT} are read: shorten it"
-        )
 
 
 class TextConditioner:

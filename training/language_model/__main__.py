@@ -21,8 +21,8 @@ from training.language_model.codes import CodeCrops
 from training.language_model.loss import DROP_TEXT, next_token_loss
 from training.language_model.shape import nano_config
 
-CROPS = (1500, 750)  # frames: the longest that MusicGen knows, and half of it
-WARM_UP_STEPS = 500
+WINDOW = 1500  # frames, 30 s: the longest that MusicGen knows
+WARM_UP_STEPS = 300
 AVERAGE = 0.999  # the model kept is a moving average of the one trained
 CHECK_BATCHES = 4
 
@@ -125,8 +125,9 @@ def train(arguments: argparse.Namespace) -> None:
         print(f"going on from step {training.step}, {clock.spent / 60:.1f} minutes in", flush=True)
     crops = CodeCrops(arguments.codes, device, arguments.seed + training.step)
     check = CodeCrops(arguments.held_out, device, seed=0)
-    held_out = [check.draw(arguments.batch, CROPS[0]) for _ in range(CHECK_BATCHES)]
-    report, keep, look = resume.Every(20), resume.Every(arguments.keep_every), resume.Every(10)
+    held_out = [check.draw(arguments.batch, WINDOW) for _ in range(CHECK_BATCHES)]
+    report, look = resume.Every(arguments.report_every), resume.Every(10)
+    keep = resume.Every(arguments.keep_every)
 
     def store() -> None:
         resume.save({**training.state(), "spent": clock.spent}, checkpoint)
@@ -134,8 +135,8 @@ def train(arguments: argparse.Namespace) -> None:
     stop = resume.StopSignal()
     while clock.share < 1 and not stop.given:
         # As many frames in a batch of short crops as in one of long ones.
-        frames = CROPS[training.step % 2]
-        batch = arguments.batch * CROPS[0] // frames
+        frames = arguments.crops[training.step % len(arguments.crops)]
+        batch = arguments.batch * WINDOW // frames
         losses = training.advance(*crops.draw(batch, frames), clock.share)
         if look():
             crops.rescan()
@@ -167,7 +168,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=120, help="training time in all")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch", type=int, default=8, help="rows of 30 seconds")
+    parser.add_argument(
+        "--crops",
+        type=int,
+        nargs="+",
+        default=[WINDOW, WINDOW // 2],
+        help="lengths to train on in turn, in frames; each costs a compilation on a GPU",
+    )
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument("--report-every", type=float, default=20, help="seconds to a line")
     parser.add_argument("--keep-every", type=float, default=90, help="seconds to a checkpoint")
     parser.add_argument("--seed", type=int, default=0)
     train(parser.parse_args())
