@@ -108,6 +108,10 @@ def test_survives_saving_and_loading(codec: FrameCodecModel, tmp_path) -> None:
         "import cadenza; from transformers import AutoConfig, AutoModel",
         "from transformers import AutoConfig, AutoModel; import cadenza",
         "import transformers; import cadenza; from transformers import AutoConfig, AutoModel",
+        "import cadenza; from transformers import EncodecModel, AutoConfig, AutoModel",
+        "import cadenza; from transformers import EncodecConfig, AutoConfig, AutoModel",
+        "import cadenza.model; from transformers import AutoConfig, AutoModel",
+        "import cadenza.framecodec; from transformers import AutoConfig, AutoModel",
     ],
 )
 def test_transformers_knows_the_codec_whichever_is_imported_first(imports: str) -> None:

@@ -71,18 +71,25 @@ def __dir__() -> list[str]:
 
 def _register_codec(_: object) -> None:
     """Teach transformers the codec of the bundled model, so that its own classes can load it."""
-    from transformers import AutoConfig, AutoModel
+    try:
+        from transformers import AutoConfig, AutoModel
 
-    from cadenza.framecodec import FrameCodecConfig, FrameCodecModel
+        from cadenza.framecodec import FrameCodecConfig, FrameCodecModel
+    except ImportError:
+        return  # what they need is half imported as yet; when it is whole, its own hook follows
 
     AutoConfig.register(FrameCodecConfig.model_type, FrameCodecConfig, exist_ok=True)
     AutoModel.register(FrameCodecConfig, FrameCodecModel, exist_ok=True)
 
 
-# Either module may come first, and neither is loaded by ``import cadenza``. A hook on the
-# configuration of the auto classes would fire while transformers is half imported.
+# Either package may come first, and transformers is not loaded by ``import cadenza``. The auto
+# classes come first as a rule, but EnCodec imports them while it is half imported itself, and a
+# hook on the configuration of the auto classes would fire while transformers is.
 for _module in (
     "transformers.models.auto.modeling_auto",
+    "transformers.models.encodec.configuration_encodec",
+    "transformers.models.encodec.modeling_encodec",
     "transformers.models.musicgen.configuration_musicgen",
+    "cadenza.framecodec",
 ):
     register_post_import_hook(_register_codec, _module)
