@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.codecs import codec_in, codec_of, round_trip
 from benchmarks.notes import note_f1, transcribe
-from benchmarks.pieces import RATE, Excerpt, excerpt, pieces
+from benchmarks.pieces import RATE, Excerpt, excerpts, pieces
 from benchmarks.table import table, write_json
 from cadenza.codec import Codec
 from cadenza.types import FloatArray
@@ -52,14 +52,14 @@ def chosen(count: int) -> list[Excerpt]:
     solos = pieces(FIRST_SEED, lambda piece: piece.solo and piece.lead != "drums")
     bands = pieces(FIRST_SEED, lambda piece: not piece.solo)
     in_turn = itertools.chain.from_iterable(zip(solos, bands, strict=False))
-    return [excerpt(piece) for piece in itertools.islice(in_turn, count)]
+    return [excerpts(piece, 0.0)[0] for piece in itertools.islice(in_turn, count)]
 
 
-def measure(codec: Codec, excerpts: list[Excerpt]) -> list[Kept]:
+def measure(codec: Codec, originals: list[Excerpt]) -> list[Kept]:
     """Every excerpt through the codec and back."""
-    notes = [transcribe(item.samples, RATE) for item in excerpts]
+    notes = [transcribe(item.samples, RATE) for item in originals]
     kept = []
-    for index, item in enumerate(excerpts):
+    for index, item in enumerate(originals):
         ours = round_trip(codec, item.samples)
         distance = mel_distance(*(torch.from_numpy(x)[None] for x in (ours, item.samples)), RATE)
         kept.append(

@@ -26,11 +26,15 @@ class Excerpt:
     samples: FloatArray
 
 
-def excerpt(piece: Piece, start: float = 0.0) -> Excerpt:
-    """Render ``piece`` and cut out what is heard from ``start`` on."""
-    first = round(start * RATE)
-    samples = _renderer().render(piece)[first : first + round(EXCERPT_SECONDS * RATE)]
-    return Excerpt(piece, start, samples)
+def excerpts(piece: Piece, *starts: float) -> list[Excerpt]:
+    """Render ``piece`` and cut out what is heard from each of ``starts`` on."""
+    sound = _renderer().render(piece)
+    length = round(EXCERPT_SECONDS * RATE)
+    firsts = [round(start * RATE) for start in starts]
+    return [
+        Excerpt(piece, start, sound[first : first + length])
+        for start, first in zip(starts, firsts, strict=True)
+    ]
 
 
 def pieces(first_seed: int, wanted: Callable[[Piece], bool]) -> Iterator[Piece]:

@@ -1,0 +1,68 @@
+"""Spectrograms of takes beside renders of the same kind, for the eye."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.features import colour
+from benchmarks.labels import Labels, labels_of
+from benchmarks.pieces import Excerpt, excerpts, pieces
+from benchmarks.prompts import Prompt
+from cadenza.files import write_atomically
+from cadenza.types import FloatArray
+from training.corpus.piece import HELD_OUT
+
+FIRST_SEED = HELD_OUT + 200_000
+ROWS = 10
+SIMILAR_TEMPO = 0.15
+
+
+def plot(path: Path, prompts: Sequence[Prompt], takes: Sequence[FloatArray]) -> None:
+    """Draw ten of ``takes``, spread over the prompts that ask for an instrument, into a PNG file.
+
+    Raises:
+        OutputError: ``path`` cannot be written.
+    """
+    pairs = [pair for pair in zip(prompts, takes, strict=True) if pair[0].labels.instrument]
+    pairs = pairs[:: max(1, len(pairs) // ROWS)][:ROWS]
+    figure = Figure(figsize=(16, 2.4 * len(pairs)), layout="constrained")
+    axes = figure.subplots(len(pairs), 2, squeeze=False)
+    for (prompt, take), (left, right) in zip(pairs, axes, strict=True):
+        render = _alike(prompt.labels)
+        _draw(left, take, f"take: {prompt.text}")
+        _draw(right, render.samples, f"render: {_described(render)}")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=80)
+    write_atomically(path, picture.getvalue())
+
+
+def _draw(axes: Axes, samples: FloatArray, title: str) -> None:
+    bands = colour(torch.from_numpy(samples)[None])[0].mT.numpy()
+    axes.imshow(bands, origin="lower", aspect="auto", cmap="magma", vmin=-9, vmax=3)
+    axes.set_title(title, fontsize=8)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _alike(asked: Labels) -> Excerpt:
+    """The beginning of a held-out piece of that instrument, with or without drums, that fast."""
+
+    def fits(truth: Labels) -> bool:
+        return (
+            truth.instrument == asked.instrument
+            and asked.drums in (None, truth.drums)
+            and (asked.tempo is None or abs(truth.tempo / asked.tempo - 1) <= SIMILAR_TEMPO)
+        )
+
+    return excerpts(next(pieces(FIRST_SEED, lambda piece: fits(labels_of(piece)))), 0.0)[0]
+
+
+def _described(render: Excerpt) -> str:
+    piece = render.piece
+    return f"{piece.genre}, {', '.join(piece.instruments)}, {piece.tempo:.0f} bpm, {piece.key}"

@@ -1,0 +1,41 @@
+"""Takes of the prompts, several at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+import cadenza
+from benchmarks.features import RATE
+from benchmarks.pieces import EXCERPT_SECONDS
+from benchmarks.prompts import Prompt
+from cadenza.audio import resample, to_channels
+from cadenza.types import Audio, FloatArray
+
+TOGETHER = 16
+
+
+def takes(
+    model: str, prompts: Sequence[Prompt], duration: float, guidance: float
+) -> Iterator[FloatArray]:
+    """A take of every prompt: mono ``[N]``, the ten seconds that are to be judged.
+
+    Its seed is the place of the prompt, so that every run makes the same takes.
+    """
+    player = cadenza.load(model)
+    requests = [
+        cadenza.GenerateRequest(prompt.text, duration=duration, guidance=guidance, seed=seed)
+        for seed, prompt in enumerate(prompts)
+    ]
+    for start in range(0, len(requests), TOGETHER):
+        for take in player.generate_batch(requests[start : start + TOGETHER]):
+            yield _judged_part(take.audio)
+        done = min(start + TOGETHER, len(requests))
+        print(f"{done} of {len(requests)} takes made", file=sys.stderr, flush=True)
+
+
+def _judged_part(audio: Audio) -> FloatArray:
+    samples = resample(to_channels(audio, 1), RATE).samples[0]
+    return np.ascontiguousarray(samples[: round(EXCERPT_SECONDS * RATE)])
