@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import MusicgenForConditionalGeneration, PreTrainedTokenizerFast
 
@@ -21,9 +21,12 @@ from training.language_model.codes import CodeCrops
 from training.language_model.loss import DROP_TEXT, next_token_loss
 from training.language_model.shape import nano_config
 
+WEIGHTS = "language_model.safetensors"
 WINDOW = 1500  # frames, 30 s: the longest that MusicGen knows
-WARM_UP_STEPS = 300
+WARM_UP_STEPS = 100
 AVERAGE = 0.999  # the model kept is a moving average of the one trained
+TEXT_PATH = ("text_encoder.", "enc_to_dec_proj.", "encoder_attn.")
+TEXT_RATE = 4.0  # times the others' rate: a caption explains little of the next token
 CHECK_BATCHES = 4
 
 
@@ -43,10 +46,12 @@ class LanguageModelTraining:
             name: weight for name, weight in self.model.named_parameters() if weight.requires_grad
         }
         self.average = {name: weight.detach().clone() for name, weight in self.weights.items()}
-        matrices = [w for w in self.weights.values() if w.ndim > 1]
-        vectors = [w for w in self.weights.values() if w.ndim <= 1]
+        text = {name for name in self.weights if any(part in name for part in TEXT_PATH)}
         self.optimiser = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}],
+            [
+                self._group(TEXT_RATE, 0.0, [w for n, w in self.weights.items() if n in text]),
+                self._group(1.0, 0.1, [w for n, w in self.weights.items() if n not in text]),
+            ],
             rate,
             (0.9, 0.95),
             fused=device.type == "cuda",
@@ -54,6 +59,17 @@ class LanguageModelTraining:
         if device.type == "cuda":
             for layer in self.model.decoder.model.decoder.layers:
                 layer.compile()
+
+    @staticmethod
+    def _group(factor: float, decay: float, weights: list[nn.Parameter]) -> dict[str, object]:
+        return {"params": weights, "weight_decay": decay, "factor": factor}
+
+    @torch.no_grad()
+    def begin_from(self, folder: Path) -> None:
+        """Take over the weights of an earlier language model."""
+        for name, weight in load_file(folder / WEIGHTS).items():
+            self.weights[name].copy_(weight)
+            self.average[name].copy_(weight)
 
     def state(self) -> dict[str, object]:
         return {
@@ -78,8 +94,9 @@ class LanguageModelTraining:
     def advance(self, codes: Tensor, tokens: Tensor, share: float) -> Tensor:
         """One step at a share of the time; the losses per codebook ``[K]``, on the device."""
         warm = min(1.0, (self.step + 1) / WARM_UP_STEPS)
+        rate = self.rate * warm * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * share)))
         for group in self.optimiser.param_groups:
-            group["lr"] = self.rate * warm * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * share)))
+            group["lr"] = rate * group["factor"]
         drop = torch.rand(len(tokens), device=self.device) < DROP_TEXT
         losses = self.loss(codes, tokens, drop)
         self.optimiser.zero_grad()
@@ -123,9 +140,11 @@ def train(arguments: argparse.Namespace) -> None:
         clock = resume.Clock(arguments.minutes, state.pop("spent"))
         training.restore(state)
         print(f"going on from step {training.step}, {clock.spent / 60:.1f} minutes in", flush=True)
+    elif arguments.begin_from is not None:
+        training.begin_from(arguments.begin_from)
     crops = CodeCrops(arguments.codes, device, arguments.seed + training.step)
     check = CodeCrops(arguments.held_out, device, seed=0)
-    held_out = [check.draw(arguments.batch, WINDOW) for _ in range(CHECK_BATCHES)]
+    held_out = [check.draw(arguments.batch, max(arguments.crops)) for _ in range(CHECK_BATCHES)]
     report, look = resume.Every(arguments.report_every), resume.Every(10)
     keep = resume.Every(arguments.keep_every)
 
@@ -136,7 +155,7 @@ def train(arguments: argparse.Namespace) -> None:
     while clock.share < 1 and not stop.given:
         # As many frames in a batch of short crops as in one of long ones.
         frames = arguments.crops[training.step % len(arguments.crops)]
-        batch = arguments.batch * WINDOW // frames
+        batch = arguments.batch * max(arguments.crops) // frames
         losses = training.advance(*crops.draw(batch, frames), clock.share)
         if look():
             crops.rescan()
@@ -155,7 +174,7 @@ def train(arguments: argparse.Namespace) -> None:
         print(f"stopped at step {training.step}; run it again to go on")
         return
     weights = {name: weight.cpu().contiguous() for name, weight in training.average.items()}
-    save_file(weights, arguments.out / "language_model.safetensors")
+    save_file(weights, arguments.out / WEIGHTS)
     print(f"language model in {arguments.out}")
 
 
@@ -165,9 +184,10 @@ def main() -> None:
     parser.add_argument("--codec", type=Path, required=True, help="the codec that encoded them")
     parser.add_argument("--held-out", type=Path, required=True, help="encoded held-out pieces")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--begin-from", type=Path, help="folder of an earlier language model")
     parser.add_argument("--minutes", type=float, default=120, help="training time in all")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--batch", type=int, default=8, help="rows of 30 seconds")
+    parser.add_argument("--batch", type=int, default=8, help="rows of the longest crop")
     parser.add_argument(
         "--crops",
         type=int,
