@@ -65,7 +65,7 @@ class Reference:
         chroma: torch.Tensor | None = None,
         beginning: np.ndarray | None = None,
     ) -> dict[str, Any]:
-        """What ``generate`` takes: ``chroma [B, n, 12]``, ``beginning [B, K, T0]``, padded texts."""
+        """What ``generate`` takes; ``chroma [B, n, 12]``, ``beginning [B, K, T0]``."""
         inputs = dict(self.tokenizer(texts, padding=True, return_tensors="pt"))
         if chroma is not None:
             inputs["input_features"] = chroma
