@@ -26,7 +26,7 @@ WINDOW = 1500  # frames, 30 s: the longest that MusicGen knows
 WARM_UP_STEPS = 100
 AVERAGE = 0.999  # the model kept is a moving average of the one trained
 TEXT_PATH = ("text_encoder.", "enc_to_dec_proj.", "encoder_attn.")
-TEXT_RATE = 4.0  # times the others' rate: a caption explains little of the next token
+TEXT_RATE = 10.0  # times the others' rate: a caption explains little of the next token
 CHECK_BATCHES = 4
 
 

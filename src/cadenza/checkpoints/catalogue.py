@@ -22,7 +22,7 @@ class Entry:
 
 
 _ENTRIES = (
-    Entry(BUNDLED, None, "text", 1, 18, licence="Apache-2.0"),
+    Entry(BUNDLED, None, "text", 1, 20, licence="Apache-2.0"),
     Entry("small", "facebook/musicgen-small", "text", 1, 588),
     Entry("medium", "facebook/musicgen-medium", "text", 1, 2006),
     Entry("large", "facebook/musicgen-large", "text", 1, 3424),
