@@ -26,7 +26,7 @@ WINDOW = 1500  # frames, 30 s: the longest that MusicGen knows
 WARM_UP_STEPS = 100
 AVERAGE = 0.999  # the model kept is a moving average of the one trained
 TEXT_PATH = ("text_encoder.", "enc_to_dec_proj.", "encoder_attn.")
-TEXT_RATE = 10.0  # times the others' rate: a caption explains little of the next token
+TEXT_RATE = 4.0  # times the others' rate: a caption explains little of the next token
 CHECK_BATCHES = 4
 
 
@@ -38,8 +38,7 @@ class LanguageModelTraining:
     ) -> None:
         self.device, self.rate, self.step = device, rate, 0
         self.model = MusicgenForConditionalGeneration(nano_config(codec, vocabulary))
-        for table in self.model.decoder.model.decoder.embed_tokens:
-            nn.init.normal_(table.weight, std=0.35)  # as loud as the positions they are added to
+        _make_inputs_heard(self.model)
         self.model.audio_encoder.requires_grad_(False)
         self.model.to(device).train()
         self.weights = {
@@ -123,6 +122,19 @@ class LanguageModelTraining:
             ]
             totals.append(float(torch.stack(losses).mean()))
         return totals[0], totals[1]
+
+
+def _make_inputs_heard(model: MusicgenForConditionalGeneration) -> None:
+    """Begin with tokens as loud as the positions they are added to, and with text states that
+    reach the music at their own size: by the published initialisation both are so quiet that a
+    small model takes very long to hear them."""
+    decoder = model.decoder.model.decoder
+    for table in decoder.embed_tokens:
+        nn.init.normal_(table.weight, std=0.35)
+    attentions = [layer.encoder_attn for layer in decoder.layers]
+    values = [linear for a in attentions for linear in (a.v_proj, a.out_proj)]
+    for linear in (model.enc_to_dec_proj, *values):
+        nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
 
 
 def train(arguments: argparse.Namespace) -> None:
