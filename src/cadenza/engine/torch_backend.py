@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from cadenza.engine.decoder import Decoder
 from cadenza.engine.voice import BLOCK, Prefill, Step, Voice
 from cadenza.sampling import Sampler
 from cadenza.types import Conditioning, FloatArray, IntArray, Sampling
+
+# Below this width a step is so short that two threads gain little by sharing it, and on a busy
+# machine lose fifty times as much waiting for each other.
+MANY_THREADS_WIDTH = 512
 
 
 class TorchBackend:
@@ -64,6 +69,17 @@ class TorchBackend:
         capacity: int,
     ) -> int:
         """See :meth:`cadenza.engine.Backend.prefill`."""
+        with self._threads():
+            return self._prefill(conditioning, unconditional, sampling, columns, capacity)
+
+    def _prefill(
+        self,
+        conditioning: Conditioning,
+        unconditional: Conditioning | None,
+        sampling: Sampling,
+        columns: IntArray,
+        capacity: int,
+    ) -> int:
         states = [conditioning] if unconditional is None else [conditioning, unconditional]
         longest = max(len(state.prefix) for state in states)
         self._decoder.reserve(longest + capacity)
@@ -86,6 +102,12 @@ class TorchBackend:
         self, voices: Sequence[int], columns: IntArray, noise: FloatArray | None
     ) -> IntArray:
         """See :meth:`cadenza.engine.Backend.decode_one_step`."""
+        with self._threads():
+            return self._decode_one_step(voices, columns, noise)
+
+    def _decode_one_step(
+        self, voices: Sequence[int], columns: IntArray, noise: FloatArray | None
+    ) -> IntArray:
         chorus = self._sing(voices)
         places = np.repeat([voice.place for voice in chorus.voices], chorus.rows)
         fed = np.column_stack([np.repeat(columns, chorus.rows, axis=0), places])
@@ -104,6 +126,17 @@ class TorchBackend:
         """See :meth:`cadenza.engine.Backend.release`."""
         del self._voices[voice]
         self._chorus = _Chorus([], [], self._shape.vocabulary, self._device)
+
+    @contextmanager
+    def _threads(self) -> Iterator[None]:
+        """Torch's number of threads, or one for a small decoder on a CPU."""
+        before = torch.get_num_threads()
+        if self._device.type == "cpu" and self._shape.width < MANY_THREADS_WIDTH:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def _sing(self, numbers: Sequence[int]) -> _Chorus:
         if self._chorus.numbers != list(numbers):
