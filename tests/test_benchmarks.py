@@ -163,7 +163,7 @@ def test_a_listener_learns_what_it_is_taught() -> None:
             tonics.append(tonic)
         return Examples(extract(np.stack(sounds)), truths, tonics)
 
-    listener = taught([lesson(96)], epochs=24)
+    listener = taught([lesson(96)], epochs=16)
     unheard = lesson(32)
     verdicts = [
         Verdict(*pair) for pair in zip(unheard.truths, listener.hear(unheard.features), strict=True)
