@@ -41,7 +41,10 @@ def note(text: str) -> None:
 def load(name: str, device: str, precision: str, offline: bool, quiet: bool) -> Model:
     """Load a model; say its licence where that forbids something."""
     with progress(f"loading {name}", quiet) as callback:
-        from cadenza.checkpoints import terms
+        from cadenza.checkpoints import resolve, terms
+
+        # An absent model is reported at once, not after the seconds that torch takes to load.
+        resolve(name, offline=offline, progress=callback)
         from cadenza.model import load as load_model
 
         model = load_model(
