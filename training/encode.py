@@ -19,8 +19,8 @@ from transformers import PreTrainedTokenizerFast
 from cadenza.framecodec import FrameCodecModel
 from training.corpus.captions import caption, caption_samples
 from training.corpus.piece import Piece
+from training.corpus.store import read_shard, shards
 from training.language_model.tokenizer import train_tokenizer
-from training.sound import shards
 
 CAPTIONS = 8  # of each piece: the same music can be asked for in many words
 TOKENIZER_CAPTIONS = 30_000
@@ -73,12 +73,11 @@ def encode(arguments: argparse.Namespace) -> None:
         for shard in shards(arguments.corpus):
             target = arguments.out / shard.name.replace("shard-", "codes-").replace("npy", "npz")
             if not target.exists():
-                lines = shard.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
-                pieces = [Piece.from_json(line) for line in lines]
+                sound, pieces = read_shard(shard)
                 partial = target.with_name("partial-" + target.name)
                 np.savez(
                     partial,
-                    codes=codes_of(codec, np.load(shard)),
+                    codes=codes_of(codec, sound),
                     tokens=np.stack([caption_tokens(piece, tokenizer) for piece in pieces]),
                 )
                 os.replace(partial, target)

@@ -12,12 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.corpus.store import shards
+
 RESCAN_SECONDS = 5.0
-
-
-def shards(folder: Path) -> list[Path]:
-    """The finished shards of a corpus folder, ``int16 [pieces, N]`` each, in order."""
-    return sorted(folder.glob("shard-*.npy"))
 
 
 class Crops:

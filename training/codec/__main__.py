@@ -22,7 +22,8 @@ from training import resume
 from training.codec.codebooks import CodebookLearner
 from training.codec.discriminators import Discriminators, discriminator_loss, generator_loss
 from training.codec.losses import mel_distance, reconstruction
-from training.sound import Crops, shards
+from training.corpus.store import shards
+from training.sound import Crops
 
 QUANTISE_AFTER = 0.04  # share of the time: the encoder must have something to say first
 ADVERSARIES_AFTER = 0.6
