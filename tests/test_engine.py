@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cadenza import delay
-from cadenza.engine import Backend, Emission, Engine, Request, Shape, TorchBackend
+from cadenza.engine import Backend, Emission, Engine, Mix, Request, Shape, TorchBackend
 from cadenza.errors import Cancelled, ModelMismatch, OptionError
 from cadenza.types import Conditioning, Sampling
 
@@ -35,7 +35,7 @@ class UniformBackend:
 
     def prefill(
         self,
-        conditioning: Conditioning,
+        mix: Mix,
         unconditional: Conditioning | None,
         sampling: Sampling,
         columns: np.ndarray,
@@ -46,6 +46,9 @@ class UniformBackend:
         self.capacity[voice] = capacity
         self.open.add(voice)
         return voice
+
+    def steer(self, voice: int, mix: Mix, sampling: Sampling) -> None:
+        assert voice in self.open
 
     def decode_one_step(
         self, voices: Sequence[int], columns: np.ndarray, noise: np.ndarray | None
@@ -86,7 +89,7 @@ def _make(request: Request, **engine: int) -> np.ndarray:
 
 
 def test_the_back_ends_speak_the_same_interface() -> None:
-    for phase in ("prefill", "decode_one_step", "release"):
+    for phase in ("prefill", "steer", "decode_one_step", "release"):
         wanted = inspect.signature(getattr(Backend, phase)).parameters
         for kind in (TorchBackend, UniformBackend):
             assert list(inspect.signature(getattr(kind, phase)).parameters) == list(wanted)

@@ -6,6 +6,7 @@
 
 from cadenza.engine.backend import Backend, Shape
 from cadenza.engine.engine import OVERLAP, WINDOW, Engine
+from cadenza.engine.mix import Mix
 from cadenza.engine.request import Emission, Request
 from cadenza.engine.torch_backend import TorchBackend
 
@@ -15,6 +16,7 @@ __all__ = [
     "Backend",
     "Emission",
     "Engine",
+    "Mix",
     "Request",
     "Shape",
     "TorchBackend",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cadenza.engine.mix import Mix
 from cadenza.types import Conditioning, FloatArray, IntArray, Sampling
 
 
@@ -30,7 +31,11 @@ class Shape:
 
 class Backend(Protocol):
     """Runs voices. A voice is one sequence being made, with everything that belongs to it alone:
-    its conditioning, caches, position and sampling settings. With guidance it is two rows.
+    the mix of conditionings it listens to (see :mod:`cadenza.engine.mix`), caches, position and
+    sampling settings. With guidance it is two rows.
+
+    Keys and values of a conditioning are kept for the :class:`Conditioning` object, so that a mix
+    whose weights alone have changed costs next to nothing.
     """
 
     @property
@@ -38,7 +43,7 @@ class Backend(Protocol):
 
     def prefill(
         self,
-        conditioning: Conditioning,
+        mix: Mix,
         unconditional: Conditioning | None,
         sampling: Sampling,
         columns: IntArray,
@@ -48,7 +53,17 @@ class Backend(Protocol):
 
         ``columns [K, n]`` are all known columns but the last (``n`` may be 0); they and the
         conditioning's prefix pass in one go. ``capacity`` is how many columns the voice will see
-        in all. Without ``unconditional`` there is no guidance.
+        in all. Without ``unconditional`` the voice is one row and has no guidance. Where
+        conditioning is a prefix, ``mix`` has one part.
+        """
+        ...
+
+    def steer(self, voice: int, mix: Mix, sampling: Sampling) -> None:
+        """Let a voice listen to ``mix`` and draw by ``sampling`` from its next step on.
+
+        What it has computed stays as it is, and so does its second row: a voice of two rows may
+        get guidance 1, which then changes nothing, but one of a single row gets nothing above 1.
+        A prefix cannot be changed: where conditioning is one, ``mix`` is that of the prefill.
         """
         ...
 

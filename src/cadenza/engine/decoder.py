@@ -110,14 +110,12 @@ class Decoder:
         return self._head(self._norm(hidden)).view(-1, self.codebooks, self.vocabulary)
 
     def cross_states(self, states: Tensor) -> list[Tensor]:
-        """Conditioning ``[rows, S, D]`` to keys and values a layer, ``[rows, 2, H, S, D/H]``."""
-        rows, length, width = states.shape
-        flat = states.reshape(-1, width)
+        """Conditioning ``[S, D]`` to keys and values a layer, ``[2, H, S, D/H]``."""
+        length, width = states.shape
         return [
-            layer.cross.keys_values(flat)
-            .view(rows, length, 2, self.heads, width // self.heads)
-            .permute(0, 2, 3, 1, 4)
-            .contiguous()
+            layer.cross.keys_values(states)
+            .view(length, 2, self.heads, width // self.heads)
+            .permute(1, 2, 0, 3)
             for layer in self._layers
             if layer.cross is not None
         ]

@@ -14,6 +14,7 @@ import numpy as np
 
 from cadenza import delay
 from cadenza.engine.backend import Backend
+from cadenza.engine.mix import alone
 from cadenza.engine.request import Request
 from cadenza.engine.window import Window, windows
 from cadenza.sampling import Noise
@@ -101,7 +102,7 @@ class Playing:
         columns = np.concatenate([start, shifted], axis=1)[:, : self._step - window.begin]
         sampling = self._request.sampling
         return self._backend.prefill(
-            self._request.conditioning,
+            alone(self._request.conditioning),
             self._request.unconditional if sampling.guidance > 1 else None,
             sampling,
             columns,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from cadenza.delay import delays_of
 from cadenza.engine.backend import Shape
 from cadenza.engine.decoder import Decoder
+from cadenza.engine.mix import Mix, alone
 from cadenza.engine.voice import BLOCK, Prefill, Step, Voice
 from cadenza.sampling import Sampler
 from cadenza.types import Conditioning, FloatArray, IntArray, Sampling
@@ -51,9 +53,10 @@ class TorchBackend:
             width=self._decoder.width,
             cross_attention=self._decoder.cross_attention,
         )
+        self._states: WeakKeyDictionary[Conditioning, list[Tensor]] = WeakKeyDictionary()
         self._voices: dict[int, Voice] = {}
         self._opened = 0
-        self._chorus = _Chorus([], [], self._shape.vocabulary, self._device)
+        self._chorus: _Chorus | None = None
 
     @property
     def shape(self) -> Shape:
@@ -62,7 +65,7 @@ class TorchBackend:
     @torch.inference_mode()
     def prefill(
         self,
-        conditioning: Conditioning,
+        mix: Mix,
         unconditional: Conditioning | None,
         sampling: Sampling,
         columns: IntArray,
@@ -70,23 +73,25 @@ class TorchBackend:
     ) -> int:
         """See :meth:`cadenza.engine.Backend.prefill`."""
         with self._threads():
-            return self._prefill(conditioning, unconditional, sampling, columns, capacity)
+            return self._prefill(mix, unconditional, sampling, columns, capacity)
 
     def _prefill(
         self,
-        conditioning: Conditioning,
+        mix: Mix,
         unconditional: Conditioning | None,
         sampling: Sampling,
         columns: IntArray,
         capacity: int,
     ) -> int:
-        states = [conditioning] if unconditional is None else [conditioning, unconditional]
+        states = [mix[0][0], *([] if unconditional is None else [unconditional])]
         longest = max(len(state.prefix) for state in states)
         self._decoder.reserve(longest + capacity)
         voice = self._open(states, sampling, longest + capacity)
+        if self._shape.cross_attention:
+            self._listen(voice, mix)
         length = longest + columns.shape[1]
         if length:
-            prefix = self._pad([state.prefix for state in states], left=True)
+            prefix = self._pad([state.prefix for state in states])
             ids = torch.from_numpy(np.ascontiguousarray(columns.T)).to(self._device)
             fed = self._decoder.embed(ids).expand(voice.rows, -1, -1)
             x = torch.cat([prefix, fed], dim=1).reshape(-1, self._shape.width)
@@ -96,6 +101,17 @@ class TorchBackend:
         self._opened += 1
         self._voices[self._opened] = voice
         return self._opened
+
+    @torch.inference_mode()
+    def steer(self, voice: int, mix: Mix, sampling: Sampling) -> None:
+        """See :meth:`cadenza.engine.Backend.steer`."""
+        steered = self._voices[voice]
+        if self._shape.cross_attention:
+            with self._threads():
+                self._listen(steered, mix)
+        if sampling != steered.sampling:
+            steered.sampling = sampling
+            self._chorus = None
 
     @torch.inference_mode()
     def decode_one_step(
@@ -125,7 +141,7 @@ class TorchBackend:
     def release(self, voice: int) -> None:
         """See :meth:`cadenza.engine.Backend.release`."""
         del self._voices[voice]
-        self._chorus = _Chorus([], [], self._shape.vocabulary, self._device)
+        self._chorus = None
 
     @contextmanager
     def _threads(self) -> Iterator[None]:
@@ -139,50 +155,71 @@ class TorchBackend:
             torch.set_num_threads(before)
 
     def _sing(self, numbers: Sequence[int]) -> _Chorus:
-        if self._chorus.numbers != list(numbers):
+        if self._chorus is None or self._chorus.numbers != list(numbers):
             voices = [self._voices[number] for number in numbers]
             self._chorus = _Chorus(list(numbers), voices, self._shape.vocabulary, self._device)
         return self._chorus
 
     def _open(self, states: list[Conditioning], sampling: Sampling, places: int) -> Voice:
-        """A voice with its cross-attention states computed and its caches made, all empty."""
+        """A voice whose caches are made and empty."""
         longest = max(len(state.prefix) for state in states)
         places = -(-places // BLOCK) * BLOCK
         rows, heads = len(states), self._decoder.heads
         cache = (rows, 2, heads, places, self._shape.width // heads)
-        cross: list[Tensor] = []
-        cross_mask = None
-        if self._shape.cross_attention:
-            padded = self._pad([state.cross for state in states], left=False)
-            cross = [c.to(self._cache_dtype) for c in self._decoder.cross_states(padded)]
-            lengths = [len(state.cross) for state in states]
-            if min(lengths) < max(lengths):
-                cross_mask = self._closed(rows, max(lengths))
-                for row, length in enumerate(lengths):
-                    cross_mask[row, ..., :length] = 0
         return Voice(
             sampling=sampling,
             gaps=tuple(longest - len(state.prefix) for state in states),
             caches=[self._zeros(*cache) for _ in range(self._decoder.layers)],
-            mask=self._closed(rows, places),
-            cross=cross,
-            cross_mask=cross_mask,
+            mask=self._zeros(rows, 1, 1, places).fill_(-torch.inf),
+            unconditional=states[1] if rows == 2 else None,
         )
 
-    def _pad(self, states: list[FloatArray], *, left: bool) -> Tensor:
-        """States ``[S, D]`` of different length to one ``[rows, S, D]``, zeros in the rest."""
-        longest = max(len(state) for state in states)
-        padded = np.zeros((len(states), longest, self._shape.width), dtype=np.float32)
-        for row, state in zip(padded, states, strict=True):
-            start = longest - len(state) if left else 0
-            row[start : start + len(state)] = state
+    def _listen(self, voice: Voice, mix: Mix) -> None:
+        """Point the voice's cross-attention at ``mix``, in its second row at ``unconditional``."""
+        rows = [mix, *([] if voice.unconditional is None else [alone(voice.unconditional)])]
+        parts = [[part for part, _ in row] for row in rows]
+        if parts != voice.parts:
+            voice.parts, voice.cross = parts, self._joined(parts)
+        length = voice.cross[0].shape[3]
+        scores = np.full((len(rows), 1, 1, length), -np.inf, dtype=np.float32)
+        for row, heard in zip(scores, rows, strict=True):
+            weights = [np.full(len(part.cross), np.log(weight)) for part, weight in heard]
+            states = np.concatenate(weights)
+            row[..., : len(states)] = states
+        mask = torch.from_numpy(scores).to(device=self._device, dtype=self._cache_dtype)
+        voice.cross_mask = mask if scores.any() else None
+
+    def _joined(self, parts: list[list[Conditioning]]) -> list[Tensor]:
+        """Keys and values of every row's parts behind each other, zeros in the rest of a row."""
+        rows, heads = len(parts), self._decoder.heads
+        lengths = [sum(len(part.cross) for part in row) for row in parts]
+        shape = (rows, 2, heads, max(lengths), self._shape.width // heads)
+        joined = [self._zeros(*shape) for _ in range(self._decoder.layers)]
+        for row, (length, heard) in enumerate(zip(lengths, parts, strict=True)):
+            states = zip(*(self._cross_states(part) for part in heard), strict=True)
+            for layer, found in zip(joined, states, strict=True):
+                layer[row, :, :, :length] = torch.cat(found, dim=2)
+        return joined
+
+    def _cross_states(self, conditioning: Conditioning) -> list[Tensor]:
+        """Keys and values ``[2, H, S, h]`` a layer, computed once for a conditioning."""
+        if conditioning not in self._states:
+            states = torch.from_numpy(conditioning.cross)
+            states = states.to(device=self._device, dtype=self._decoder.dtype)
+            made = self._decoder.cross_states(states)
+            self._states[conditioning] = [layer.to(self._cache_dtype) for layer in made]
+        return self._states[conditioning]
+
+    def _pad(self, prefixes: list[FloatArray]) -> Tensor:
+        """Prefixes ``[P, D]`` of different length to one ``[R, P, D]``, zeros on the left."""
+        longest = max(len(prefix) for prefix in prefixes)
+        padded = np.zeros((len(prefixes), longest, self._shape.width), dtype=np.float32)
+        for row, prefix in zip(padded, prefixes, strict=True):
+            row[longest - len(prefix) :] = prefix
         return torch.from_numpy(padded).to(device=self._device, dtype=self._decoder.dtype)
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=self._cache_dtype, device=self._device)
-
-    def _closed(self, rows: int, places: int) -> Tensor:
-        return self._zeros(rows, 1, 1, places).fill_(-torch.inf)
 
 
 class _Chorus:

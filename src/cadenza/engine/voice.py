@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cadenza.types import Sampling
+from cadenza.types import Conditioning, Sampling
 
 BLOCK = 64  # attention runs over the written part of a cache, rounded up to whole blocks
 
@@ -28,8 +28,10 @@ class Voice:
     gaps: tuple[int, ...]  # one a row
     caches: list[Tensor]  # one a layer, [R, 2 (keys, values), H, C, h], made once
     mask: Tensor  # [R, 1, 1, C], 0 where a row may look, -inf elsewhere
-    cross: list[Tensor]  # one a layer, [R, 2, H, S, h]; empty in the melody family
-    cross_mask: Tensor | None  # [R, 1, 1, S], None when nothing is masked
+    unconditional: Conditioning | None  # what the second row listens to
+    parts: list[list[Conditioning]] = field(default_factory=list)  # of the mix, one list a row
+    cross: list[Tensor] = field(default_factory=list)  # their keys and values, [R, 2, H, S, h]
+    cross_mask: Tensor | None = None  # [R, 1, 1, S], log weights; None when all are 1
     place: int = 0  # where the next column is written
     _views: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     _seen: int = 0
