@@ -19,10 +19,10 @@ PACKAGE = Path(__file__).parents[1] / "src" / "cadenza"
 LAYERS = (
     {"errors"},
     {"types"},
-    {"delay", "sampling", "prompting", "framecodec", "files", "tags"},
+    {"delay", "sampling", "prompting", "framecodec", "files", "tags", "spectrum"},
     {"audio"},
     {"request", "states"},
-    {"checkpoints", "text", "melody", "codec", "engine", "take"},
+    {"checkpoints", "text", "melody", "codec", "engine", "take", "midi"},
     {"model"},
     {"recipes"},
     {"cli"},

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from cadenza.errors import AudioError, OptionError, RecipeError
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
+Progress = Callable[[int, int], None]  # done, in all
 
 RECIPE_FORMAT = 1
 MAX_SEED = 2**63 - 1
