@@ -289,7 +289,7 @@ class Model:
             prompt=request.prompt,
             text=request.text,
             negative=request.negative,
-            frames=made.frames,
+            frames=codes.frames - (0 if made.beginning is None else made.beginning.shape[1]),
             sampling=made.sampling,
             backend="torch",
             device=self.device,

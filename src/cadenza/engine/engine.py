@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count, islice
 
 import numpy as np
 
 from cadenza.engine.backend import Backend
+from cadenza.engine.mix import same
 from cadenza.engine.playing import Playing
 from cadenza.engine.request import Emission, Request
 from cadenza.engine.scheduler import Scheduler
-from cadenza.engine.window import windows
+from cadenza.engine.window import first_begin, windows
 from cadenza.errors import Cancelled, ModelMismatch, OptionError
-from cadenza.types import Conditioning, FloatArray, IntArray
+from cadenza.types import Conditioning, FloatArray, IntArray, Sampling
 
 WINDOW = 1500  # frames that MusicGen was trained on: 30 s
 OVERLAP = 600  # frames that a window shares with the next: 12 s, as in audiocraft
@@ -68,6 +70,8 @@ class Engine:
             ModelMismatch: conditioning or a beginning that another model made.
         """
         self._check(request)
+        if request.sampling.guidance == 1:
+            request = replace(request, unconditional=None)
         number = next(self._numbers)
         self._scheduler.add(number, self._rows(request))
         self._requests[number] = request
@@ -77,6 +81,47 @@ class Engine:
         """Stop a request; its neighbours go on. One that is finished or unknown is left alone."""
         if number in self._requests:
             self._drop(number)
+
+    def steer(
+        self,
+        number: int,
+        conditioning: Conditioning | None = None,
+        sampling: Sampling | None = None,
+        *,
+        unconditional: Conditioning | None = None,
+        over: int = 0,
+    ) -> None:
+        """Let a request go on by other conditioning or sampling, from its next step on.
+
+        What was made before is not touched. What is not given stays as it is: a change of sampling
+        does not stop one of conditioning that is under way. Sampling changes at once, conditioning
+        little by little over ``over`` frames, from the mix that the request listens to now. The
+        noise goes on: the seed of ``sampling`` is not read. A request that waits for its rows
+        begins with the new settings, and one that is finished or unknown is left alone.
+
+        Models that read conditioning as a prefix turn at once, by a new voice that is prefilled
+        with the last frames, at most the overlap of windows. It alone reads ``unconditional``.
+
+        Raises:
+            OptionError: an option out of range for this model; guidance for a request that began
+                without; ``over`` for a prefix; ``unconditional`` for cross-attention.
+            ModelMismatch: conditioning that another model made.
+        """
+        if number not in self._requests:
+            return
+        request = self._requests[number]
+        steered = replace(
+            request,
+            conditioning=conditioning or request.conditioning,
+            unconditional=unconditional or request.unconditional,
+            sampling=replace(sampling or request.sampling, seed=request.sampling.seed),
+        )
+        self._check_turn(request, steered, over)
+        self._check(steered)
+        self._requests[number] = steered
+        if number in self._playing:
+            way = None if conditioning is None else over
+            self._playing[number].steer(steered, way)
 
     def step(self) -> list[Emission]:
         """One pass of the decoder for all that run; returns the frames that it completed."""
@@ -124,10 +169,13 @@ class Engine:
             raise RuntimeError("run() steps the engine by itself, but other requests are in it")
         for request in requests:
             self._check(request)
+        lengths = [request.frames for request in requests if request.frames is not None]
+        if len(lengths) < len(requests):
+            raise OptionError("run() makes pieces that end: give every request its frames")
         tail = max(self._backend.shape.delays)
         numbers = [self.add(request) for request in requests]
         places = {number: place for place, number in enumerate(numbers)}
-        total, before = sum(request.frames + tail for request in requests), self.steps
+        total, before = sum(length + tail for length in lengths), self.steps
         try:
             while not self.idle:
                 if cancelled is not None and cancelled():
@@ -152,13 +200,15 @@ class Engine:
 
     def _rows(self, request: Request) -> int:
         known = 0 if request.beginning is None else request.beginning.shape[1]
-        stretches = windows(known, known + request.frames, self._window, self._overlap)
+        begin = first_begin(known, self._window, self._overlap)
+        total = None if request.frames is None else known + request.frames
+        stretches = windows(begin, total, self._window, self._overlap)
         voices = len(list(islice(stretches, 2)))
-        return voices * (2 if request.sampling.guidance > 1 else 1)
+        return voices * (1 if request.unconditional is None else 2)
 
     def _check(self, request: Request) -> None:
         shape, sampling = self._backend.shape, request.sampling
-        if request.frames < 1:
+        if request.frames is not None and request.frames < 1:
             raise OptionError(f"a request must be for at least 1 frame, not {request.frames}")
         if sampling.top_k > shape.vocabulary:
             raise OptionError(
@@ -175,6 +225,23 @@ class Engine:
             self._check_conditioning(request.unconditional)
         if request.beginning is not None:
             self._check_beginning(request.beginning)
+
+    def _check_turn(self, request: Request, steered: Request, over: int) -> None:
+        if over < 0:
+            raise OptionError(f"a change cannot take {over} frames: give 0 or more")
+        if steered.sampling.guidance > 1 and request.unconditional is None:
+            raise OptionError(
+                f"guidance {steered.sampling.guidance} needs a second row, and this piece began "
+                "with guidance 1, in a single one: begin it with more"
+            )
+        if self._backend.shape.cross_attention:
+            if steered.unconditional is not request.unconditional:
+                raise OptionError("what guidance turns away from stays while a piece plays")
+        elif over > 0 and not same(steered.conditioning, request.conditioning):
+            raise OptionError(
+                f"this model reads the prompt ahead of the music and can turn at once only, not "
+                f"over {over} frames: leave the time out"
+            )
 
     def _check_conditioning(self, conditioning: Conditioning) -> None:
         shape = self._backend.shape

@@ -29,9 +29,9 @@ def same(one: Conditioning, other: Conditioning) -> bool:
     )
 
 
-def with_room(mix: Mix) -> Mix:
-    """``mix`` with place for one more part: without its faintest part if it is full."""
-    if len(mix) < MAX_PARTS:
+def with_room(mix: Mix, to: Conditioning) -> Mix:
+    """``mix`` with a place for ``to``: without its faintest part if it is full."""
+    if len(mix) < MAX_PARTS or any(same(part, to) for part, _ in mix):
         return mix
     faintest = min(range(len(mix)), key=lambda n: mix[n][1])
     return _whole([part for n, part in enumerate(mix) if n != faintest])

@@ -1,12 +1,13 @@
 """One running request: which voices it has, what they are fed, and which frames are complete.
 
 It counts steps, which are columns of the delay pattern over the whole piece: at step ``s``
-codebook ``k`` is at frame ``s - delays[k]``. Only the last column is kept, for it is all that
-any voice is fed next, so a piece of any length takes the same memory.
+codebook ``k`` is at frame ``s - delays[k]``. Only the columns of a window are kept, for no voice is
+ever fed an older one, so a piece of any length takes the same memory.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,9 +15,9 @@ import numpy as np
 
 from cadenza import delay
 from cadenza.engine.backend import Backend
-from cadenza.engine.mix import alone
 from cadenza.engine.request import Request
-from cadenza.engine.window import Window, windows
+from cadenza.engine.steering import Steering
+from cadenza.engine.window import Window, first_begin, windows
 from cadenza.sampling import Noise
 from cadenza.types import FloatArray, IntArray
 
@@ -32,22 +33,23 @@ class _Part:
 class Playing:
     def __init__(self, request: Request, backend: Backend, window: int, overlap: int) -> None:
         shape = backend.shape
-        self._request, self._backend, self._shape = request, backend, shape
+        self._backend, self._shape = backend, shape
+        self._window, self._overlap = window, overlap
         self._delays = np.asarray(shape.delays)
         self._tail: int = max(shape.delays)
         empty = np.empty((shape.codebooks, 0), dtype=np.int64)
         self._beginning = empty if request.beginning is None else request.beginning
-        self._step: int = self._beginning.shape[1]
-        self._total: int = self._step + request.frames
-        self._windows: Iterator[Window] = windows(self._step, self._total, window, overlap)
-        self._next: Window | None = next(self._windows)
+        self._step = known = self._beginning.shape[1]
+        self._total = None if request.frames is None else known + request.frames
         self._parts: list[_Part] = []
+        self._windows, self._next = self._plan(first_begin(known, window, overlap))
         self._undelay = delay.Undelay(shape.delays)
-        self._last = self._known(self._step - 1)
-        greedy = request.sampling.temperature == 0
-        self._noise = (
-            None if greedy else Noise(request.sampling.seed, shape.codebooks, shape.vocabulary)
-        )
+        shifted = delay.apply(self._beginning, shape.delays, shape.special)[:, :known]
+        start = np.full(shape.codebooks, shape.special, dtype=np.int64)
+        self._columns = deque([start, *shifted.T], maxlen=window + 1)
+        self._steering = Steering(request.conditioning, request.sampling)
+        self._unconditional = request.unconditional
+        self._noise = Noise(request.sampling.seed, shape.codebooks, shape.vocabulary)
 
     @property
     def voices(self) -> list[int]:
@@ -55,10 +57,24 @@ class Playing:
 
     @property
     def done(self) -> bool:
-        return self._step == self._total + self._tail
+        return self._total is not None and self._step == self._total + self._tail
+
+    def steer(self, request: Request, over: int | None) -> None:
+        """Go on as ``request`` says; ``None`` leaves the conditioning on its way."""
+        self._unconditional = request.unconditional
+        self._steering.draw_by(request.sampling)
+        if over is not None:
+            self._steering.turn(request.conditioning, over)
 
     def prepare(self) -> None:
-        """Open the voice of the window that begins here, if one does."""
+        """Turn where the piece is steered, and open the voice of the window that begins here."""
+        before = self._steering.mix
+        if self._steering.advance():
+            if self._shape.cross_attention or self._steering.mix == before:
+                for part in self._parts:
+                    self._backend.steer(part.voice, self._steering.mix, self._steering.sampling)
+            else:
+                self._begin_again()
         while self._next is not None and self._next.begin <= self._step:
             self._parts.append(_Part(self._open(self._next), self._next))
             self._next = next(self._windows, None)
@@ -68,11 +84,15 @@ class Playing:
         frames = self._step - 1 - self._delays
         begins = np.array([[part.window.begin] for part in self._parts])
         ends = np.array([[part.window.end] for part in self._parts])
-        return np.where((begins <= frames) & (frames < ends), self._last, self._shape.special)
+        last = self._columns[-1]
+        return np.where((begins <= frames) & (frames < ends), last, self._shape.special)
 
     def noise(self) -> FloatArray | None:
         """This step's noise ``[K, V]``, None when greedy. Call it once a step."""
-        return None if self._noise is None else self._noise.next()
+        if self._steering.sampling.temperature == 0:
+            self._noise.skip()  # so that a later step gets the same, whatever came before
+            return None
+        return self._noise.next()
 
     def take(self, drawn: IntArray) -> IntArray | None:
         """Take what the voices drew, ``[voices, K]``; return a frame ``[K]`` if one is complete.
@@ -83,10 +103,10 @@ class Playing:
         frames = self._step - self._delays
         column = self._known(self._step)
         for codebook, frame in enumerate(frames):
-            if self._beginning.shape[1] <= frame < self._total:
+            if self._beginning.shape[1] <= frame and (self._total is None or frame < self._total):
                 owner = next(n for n, p in enumerate(self._parts) if frame < p.window.end)
                 column[codebook] = drawn[owner, codebook]
-        self._last = column
+        self._columns.append(column)
         self._step += 1
         self._close([p for p in self._parts if p.window.end + self._tail <= self._step])
         return self._undelay.push(column)
@@ -95,17 +115,30 @@ class Playing:
         """Release every voice."""
         self._close(list(self._parts))
 
+    def _plan(self, begin: int) -> tuple[Iterator[Window], Window | None]:
+        """The windows from frame ``begin`` on, and the first of them."""
+        planned = windows(begin, self._total, self._window, self._overlap)
+        return planned, next(planned)
+
+    def _begin_again(self) -> None:
+        """A prefix lies before all that a voice has seen, so another one needs another voice: it
+        takes over with the last frames, as many as a window shares with the next, but all that are
+        not complete yet.
+        """
+        self.close()
+        seen = max(self._overlap, self._tail + 1)
+        self._windows, self._next = self._plan(max(0, self._step - seen))
+
     def _open(self, window: Window) -> int:
-        known = self._beginning[:, window.begin :]
-        start = np.full((self._shape.codebooks, 1), self._shape.special, dtype=np.int64)
-        shifted = delay.apply(known, self._shape.delays, self._shape.special)
-        columns = np.concatenate([start, shifted], axis=1)[:, : self._step - window.begin]
-        sampling = self._request.sampling
+        """A voice that knows all columns of its window but the last, which it is fed next."""
+        known = self._step - window.begin
+        columns = np.stack(list(self._columns)[-known - 1 :], axis=1)[:, :known]
+        frames = np.arange(window.begin - 1, self._step - 1) - self._delays[:, None]
         return self._backend.prefill(
-            alone(self._request.conditioning),
-            self._request.unconditional if sampling.guidance > 1 else None,
-            sampling,
-            columns,
+            self._steering.mix,
+            self._unconditional,
+            self._steering.sampling,
+            np.where(frames >= window.begin, columns, self._shape.special),
             capacity=window.frames + self._tail,
         )
 

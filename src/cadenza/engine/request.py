@@ -9,7 +9,7 @@ from cadenza.types import Conditioning, IntArray, Sampling
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A wish for ``frames`` new frames.
+    """A wish for ``frames`` new frames; ``None`` goes on until it is cancelled.
 
     ``unconditional`` is what guidance pushes away from: nothing, or the negative prompt; it is
     needed when ``sampling.guidance`` is above 1 and not used otherwise. ``beginning [K, T0]`` are
@@ -19,7 +19,7 @@ class Request:
     conditioning: Conditioning
     unconditional: Conditioning | None
     sampling: Sampling
-    frames: int
+    frames: int | None
     beginning: IntArray | None = None
 
 

@@ -31,14 +31,17 @@ class Window:
         return self.end - self.begin
 
 
-def windows(known: int, total: int, size: int, overlap: int) -> Iterator[Window]:
-    """The windows of ``total`` frames of which the first ``known`` are given.
-
-    A beginning that fills a whole window counts with its last ``overlap`` frames.
+def first_begin(known: int, size: int, overlap: int) -> int:
+    """Where the first window begins when ``known`` frames are given: with them, if they leave room
+    for more, else with the last ``overlap`` of them.
     """
-    begin = 0 if known < size else known - overlap
+    return 0 if known < size else known - overlap
+
+
+def windows(begin: int, total: int | None, size: int, overlap: int) -> Iterator[Window]:
+    """The windows from frame ``begin`` to frame ``total``; ``None`` has no end."""
     while True:
-        window = Window(begin, min(begin + size, total))
+        window = Window(begin, begin + size if total is None else min(begin + size, total))
         yield window
         if window.end == total:
             return
