@@ -21,17 +21,32 @@ LAYERS = (
     {"types"},
     {"delay", "sampling", "prompting", "framecodec", "files", "tags", "spectrum"},
     {"audio"},
-    {"request", "states"},
+    {"request", "states", "beats"},
     {"checkpoints", "text", "melody", "codec", "engine", "take", "midi"},
     {"model"},
     {"recipes"},
+    {"jobs", "client"},
+    {"ui"},
+    {"server"},
     {"cli"},
     {"__init__", "__main__"},
 )
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 # Each is imported in one module only, inside a function, and its absence is a MissingPackage.
-OPTIONAL = {"fastapi", "gradio", "demucs", "basic_pitch", "openvino", "ray", "librosa"}
+OPTIONAL = {"demucs", "basic_pitch", "openvino", "ray", "librosa"}
+
+# The folders of the service are loaded as a whole or not at all, so these may be imported plainly,
+# but in these folders only; from elsewhere the folders are imported inside functions.
+SERVICE = {
+    "sqlalchemy": {"jobs"},
+    "alembic": {"jobs"},
+    "pydantic": {"jobs", "server"},
+    "fastapi": {"server"},
+    "starlette": {"server"},
+    "uvicorn": {"server"},
+    "prometheus_client": {"server"},
+}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -84,6 +99,20 @@ def test_optional_packages_are_imported_lazily_and_in_one_place() -> None:
                 assert not eager & OPTIONAL, f"{module.name} imports {eager} when it is imported"
     for name in OPTIONAL:
         assert len(places[name]) <= 1, f"{name} is imported in {places[name]}"
+
+
+def test_the_packages_of_the_service_stay_inside_it() -> None:
+    for module in MODULES:
+        tree = ast.parse(module.read_text())
+        used = {name.split(".")[0] for name in imports(tree)} & SERVICE.keys()
+        wrong = {name for name in used if part(module) not in SERVICE[name]}
+        assert not wrong, f"{module.name} imports {wrong}"
+        for statement in tree.body:
+            if isinstance(statement, ast.Import | ast.ImportFrom) and part(module) in ("cli",):
+                eager = set(imports(statement))
+                assert not any(
+                    name.startswith(("cadenza.jobs", "cadenza.server")) for name in eager
+                )
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,12 @@ the command prints it as one line.
     ├── DeviceError        a device or precision that this machine does not have
     ├── MissingPackage     an optional part that is not installed
     ├── Cancelled          the work was stopped by the one who asked for it
+    ├── ServiceError
+    │   ├── NotFound       no such job, file or upload, or another person's
+    │   ├── Conflict       an idempotency key that was used for another request
+    │   ├── Busy           the queue or a limit is full; ``retry_after`` seconds say when to ask
+    │   ├── AccessDenied   a missing, unknown or revoked key, or one that may not do this
+    │   └── Unavailable    the database, a worker or the server cannot be reached now
     └── ModelError
         ├── ModelNotFound  no such checkpoint on disk, in the cache or on the hub
         ├── ModelDamaged   a file that is truncated, foreign or unsafe to open
@@ -58,6 +64,34 @@ class MissingPackage(CadenzaError):
 
 class Cancelled(CadenzaError):
     """The work was stopped by the one who asked for it."""
+
+
+class ServiceError(CadenzaError):
+    """The service cannot do what was asked, or not now."""
+
+
+class NotFound(ServiceError):
+    """No such job, file or upload, or it is another person's: the two look the same."""
+
+
+class Conflict(ServiceError):
+    """An idempotency key was used before, for another request."""
+
+
+class Busy(ServiceError):
+    """As much waits or runs as may; ask again after ``retry_after`` seconds."""
+
+    def __init__(self, message: str, retry_after: float = 5.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class AccessDenied(ServiceError):
+    """A key is missing, unknown or revoked, or may not do this."""
+
+
+class Unavailable(ServiceError):
+    """The database, a worker or the server cannot be reached now; it may be later."""
 
 
 class ModelError(CadenzaError):

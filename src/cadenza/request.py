@@ -21,7 +21,10 @@ TOP_K = 250  # MusicGen's own
 
 @dataclass(frozen=True, eq=False)
 class Sound:
-    """A sound that goes in, and what the recipe says of it."""
+    """A sound that goes in, and what the recipe says of it.
+
+    Given in place of an :class:`Audio` where the sound has a name that its maker knows.
+    """
 
     audio: Audio
     source: Source
@@ -45,8 +48,8 @@ class GenerateRequest:
     temperature: float = 1.0  # 0 always takes the likeliest
     top_k: int | None = None  # None is MusicGen's 250, or the vocabulary where that is smaller
     top_p: float = 1.0
-    melody: Audio | str | os.PathLike[str] | None = None  # the tune to follow (melody models)
-    beginning: Codes | Audio | str | os.PathLike[str] | None = None  # the sound to go on from
+    melody: Sound | Audio | str | os.PathLike[str] | None = None  # the tune to follow
+    beginning: Codes | Sound | Audio | str | os.PathLike[str] | None = None  # what to go on from
     enhance: bool = False  # add what the prompt leaves open, see cadenza.prompting
 
     def __post_init__(self) -> None:
@@ -115,7 +118,10 @@ def fingerprint(audio: Audio) -> str:
     return hashlib.sha256(audio.samples.astype("<f4").tobytes()).hexdigest()
 
 
-def _hear(sound: Audio | str | os.PathLike[str], name: str) -> Sound:
+def _hear(sound: Sound | Audio | str | os.PathLike[str], name: str) -> Sound:
+    if isinstance(sound, Sound):
+        check_audible(sound.audio, f"{name} {sound.source.path}".rstrip())
+        return sound
     path = "" if isinstance(sound, Audio) else os.fspath(sound)
     audio = sound if isinstance(sound, Audio) else read(sound)
     check_audible(audio, f"{name} {path}".rstrip())

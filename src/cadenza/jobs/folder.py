@@ -1,0 +1,102 @@
+"""Where results and uploads lie. Only ids become paths, and only ids that look like ours.
+
+::
+
+    results/<job>/<attempt>/…   what one attempt wrote; the table says which attempt counts
+    uploads/<upload>.wav        decoded sound, 32-bit float
+    incoming/                   what is still being received or decoded
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+
+from cadenza.errors import NotFound, OutputError
+from cadenza.files import check_place
+from cadenza.jobs.queue import Job
+
+_ID = re.compile(r"[0-9a-f]{32}")
+ABANDONED_SECONDS = 3600.0  # after which what belongs to nothing may go
+
+
+class Folder:
+    """The files of the service under ``root``, which is made if it is not there.
+
+    Raises:
+        OutputError: it cannot be made or written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+        try:
+            for name in ("results", "uploads", "incoming"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make {self.root}: {error.strerror or error}") from error
+        check_place(self.root / "results" / "file")
+
+    @property
+    def incoming(self) -> Path:
+        return self.root / "incoming"
+
+    def attempt(self, job: Job) -> Path:
+        """Where the attempt that ``job`` was leased for writes."""
+        return self.root / "results" / _checked(job.id) / str(job.attempt)
+
+    def result(self, job: Job, name: str) -> Path:
+        """One file of a job that is done.
+
+        Raises:
+            NotFound: the job has no such file, or it has gone.
+        """
+        if name in [file["name"] for file in job.files]:
+            place = self.attempt(job) / name
+            if place.is_file():
+                return place
+        raise NotFound(f"job {job.id} has no file of that name")
+
+    def upload(self, id: str) -> Path:
+        return self.root / "uploads" / f"{_checked(id)}.wav"
+
+    def remove(self, jobs: Sequence[str], uploads: Sequence[str]) -> None:
+        """Remove what the tables have forgotten."""
+        for id in jobs:
+            shutil.rmtree(self.root / "results" / _checked(id), ignore_errors=True)
+        for id in uploads:
+            self.upload(id).unlink(missing_ok=True)
+
+    def sweep(
+        self,
+        known_jobs: Callable[[Sequence[str]], Collection[str]],
+        known_uploads: Callable[[Sequence[str]], Collection[str]],
+    ) -> None:
+        """Remove what processes left behind that were killed in the middle of something."""
+        results = [place.name for place in _old(self.root / "results")]
+        uploads = [place.stem for place in _old(self.root / "uploads")]
+        kept = {*known_jobs(results), *known_uploads(uploads)}
+        self.remove(
+            [id for id in results if id not in kept and _ID.fullmatch(id)],
+            [id for id in uploads if id not in kept and _ID.fullmatch(id)],
+        )
+        for place in _old(self.incoming):
+            place.unlink(missing_ok=True)
+
+
+def _old(folder: Path) -> Iterator[Path]:
+    for place in folder.iterdir():
+        try:
+            age = time.time() - place.stat().st_mtime
+        except FileNotFoundError:
+            continue  # somebody else was quicker
+        if age > ABANDONED_SECONDS:
+            yield place
+
+
+def _checked(id: str) -> str:
+    if not _ID.fullmatch(id):
+        raise NotFound(f"{id!r} is not an id of this service")
+    return id
