@@ -19,11 +19,11 @@ PACKAGE = Path(__file__).parents[1] / "src" / "cadenza"
 LAYERS = (
     {"errors"},
     {"types"},
-    {"delay", "sampling", "prompting", "framecodec", "files", "tags", "spectrum"},
+    {"delay", "sampling", "prompting", "framecodec", "files", "tags", "spectrum", "devices"},
     {"audio"},
     {"request", "states", "beats"},
     {"checkpoints", "text", "melody", "codec", "engine", "take", "midi"},
-    {"model"},
+    {"model", "stems"},
     {"recipes"},
     {"jobs", "client"},
     {"ui"},

@@ -11,6 +11,7 @@ import soundfile
 import cadenza
 from cadenza import errors
 from cadenza.audio import write
+from cadenza.devices import choose_device
 from cadenza.errors import (
     AudioError,
     CadenzaError,
@@ -22,7 +23,7 @@ from cadenza.errors import (
     OutputError,
     PromptError,
 )
-from cadenza.model import Model, choose_device, choose_precision
+from cadenza.model import Model, choose_precision
 from cadenza.request import GenerateRequest
 from cadenza.types import Codes
 from tests.command import run

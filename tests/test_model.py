@@ -8,8 +8,9 @@ import torch
 from transformers import AutoTokenizer, MusicgenForConditionalGeneration
 
 import cadenza
+from cadenza.devices import choose_device
 from cadenza.errors import Cancelled, OptionError
-from cadenza.model import Model, choose_device, choose_precision
+from cadenza.model import Model, choose_precision
 from cadenza.request import GenerateRequest
 from cadenza.types import Audio
 from tests.sounds import sine

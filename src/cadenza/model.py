@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from importlib.metadata import version
 from typing import Any, cast
@@ -14,6 +14,7 @@ import torch
 from cadenza.audio import resample, to_channels
 from cadenza.checkpoints import Parts, load_parts, resolve
 from cadenza.codec import Codec
+from cadenza.devices import choose_device
 from cadenza.engine import Emission, Engine, Request, TorchBackend
 from cadenza.errors import AudioError, DeviceError, OptionError
 from cadenza.melody import RATE as MELODY_RATE
@@ -28,11 +29,10 @@ from cadenza.types import (
     FloatArray,
     IntArray,
     ModelIdentity,
+    Progress,
     Recipe,
     Source,
 )
-
-Progress = Callable[[int, int], None]  # done, in all
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 STREAM_SECONDS = 0.5  # that the codec turns into sound at a time when somebody listens
@@ -65,26 +65,6 @@ def load(
     checkpoint = resolve(name, offline=offline, progress=progress)
     parts = load_parts(checkpoint, device=device, dtype=DTYPES[precision])
     return Model(parts, device, precision)
-
-
-def choose_device(name: str) -> str:
-    """``auto`` to a device of this machine; any other name to itself.
-
-    Raises:
-        DeviceError: unknown, or not in this machine.
-    """
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if name == "auto":
-        return "cuda" if there["cuda"] else "cpu"
-    if name not in there:
-        raise DeviceError(f"unknown device {name!r}: choose auto, {', '.join(there)}")
-    if not there[name]:
-        raise DeviceError(f"this machine has no {name} that PyTorch can use: choose auto or cpu")
-    return name
 
 
 def choose_precision(name: str, device: str) -> str:

@@ -12,11 +12,11 @@ import soundfile
 
 from cadenza.audio import read
 from cadenza.errors import RecipeError
-from cadenza.model import Model, Progress, load
+from cadenza.model import Model, load
 from cadenza.request import GenerateRequest, fingerprint
 from cadenza.tags import read_tags
 from cadenza.take import Take
-from cadenza.types import Recipe, Source
+from cadenza.types import Progress, Recipe, Source
 
 
 @dataclass(frozen=True, eq=False)
