@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,38 +54,96 @@ def read(path: str | os.PathLike[str], max_seconds: float = MAX_SECONDS) -> Audi
     Raises:
         AudioError: absent, not a sound, empty, damaged, or longer than ``max_seconds``.
     """
-    place = Path(path)
-    if not place.is_file():
-        raise AudioError(f"{place} does not exist or is not a file: check the path")
-    try:
-        with soundfile.SoundFile(str(place)) as file:
-            _check_size(place, file, max_seconds)
-            samples = file.read(dtype="float32", always_2d=True).T
-            rate = file.samplerate
-    except (soundfile.LibsndfileError, TypeError) as error:
-        raise AudioError(
-            f"{place} cannot be read as sound: give wav, flac, mp3, ogg, opus or aiff"
-        ) from error
-    except OSError as error:
-        raise AudioError(f"{place} cannot be read: {error.strerror or error}") from error
+    with _explained(path), soundfile.SoundFile(_existing(path)) as file:
+        _check_duration(path, file, max_seconds)
+        if file.frames * file.channels > MAX_VALUES:
+            raise AudioError(
+                f"{path} is too large ({file.channels} channels at {file.samplerate} Hz): "
+                "make it stereo at 48000 Hz first"
+            )
+        samples = file.read(dtype="float32", always_2d=True).T
+        rate = file.samplerate
     if samples.shape[1] == 0:
-        raise AudioError(f"{place} is empty: it holds no sound at all")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{place} is damaged: some of its samples are not numbers")
+        raise AudioError(f"{path} is empty: it holds no sound at all")
+    check_numbers(samples, str(path))
     return Audio(np.ascontiguousarray(samples), rate)
 
 
-def _check_size(place: Path, file: soundfile.SoundFile, max_seconds: float) -> None:
+@dataclass(frozen=True)
+class Extent:
+    """How large a sound is: ``rate`` in hertz, ``frames`` samples in each channel."""
+
+    rate: int
+    channels: int
+    frames: int
+
+
+def measure(path: str | os.PathLike[str], max_seconds: float) -> Extent:
+    """The size of a sound in a file, without reading it.
+
+    Raises:
+        AudioError: absent, not a sound, empty, or longer than ``max_seconds``.
+    """
+    with _explained(path), soundfile.SoundFile(_existing(path)) as file:
+        _check_duration(path, file, max_seconds)
+        if file.frames == 0:
+            raise AudioError(f"{path} is empty: it holds no sound at all")
+        return Extent(file.samplerate, file.channels, file.frames)
+
+
+def read_blocks(path: str | os.PathLike[str]) -> Iterator[FloatArray]:
+    """The sound of a file in blocks ``[C, n]``, so that it need not fit into memory.
+
+    Raises:
+        AudioError: absent, not a sound, or damaged.
+    """
+    with soundfile.SoundFile(_existing(path)) as file:
+        while True:
+            with _explained(path):
+                block = file.read(BLOCK, dtype="float32", always_2d=True).T
+            if not block.shape[1]:
+                return
+            check_numbers(block, str(path))
+            yield block
+
+
+def _existing(path: str | os.PathLike[str]) -> str:
+    if not Path(path).is_file():
+        raise AudioError(f"{path} does not exist or is not a file: check the path")
+    return os.fspath(path)
+
+
+@contextmanager
+def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What libsndfile and the system say of a file, as errors of ours."""
+    try:
+        yield
+    except (soundfile.LibsndfileError, TypeError) as error:
+        raise AudioError(
+            f"{path} cannot be read as sound: give wav, flac, mp3, ogg, opus or aiff"
+        ) from error
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _check_duration(
+    path: str | os.PathLike[str], file: soundfile.SoundFile, max_seconds: float
+) -> None:
     seconds = file.frames / file.samplerate
     if seconds > max_seconds:
         raise AudioError(
-            f"{place} lasts {seconds:.0f} s, at most {max_seconds:.0f} s are read: cut it first"
+            f"{path} lasts {seconds:.0f} s, at most {max_seconds:.0f} s are read: cut it first"
         )
-    if file.frames * file.channels > MAX_VALUES:
-        raise AudioError(
-            f"{place} is too large ({file.channels} channels at {file.samplerate} Hz): "
-            "make it stereo at 48000 Hz first"
-        )
+
+
+def check_numbers(samples: FloatArray, name: str) -> None:
+    """Refuse samples that are infinite or not numbers; ``name`` is what the message calls them.
+
+    Raises:
+        AudioError: some are.
+    """
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{name} is damaged: some of its samples are not numbers")
 
 
 def check_audible(audio: Audio, name: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cadenza.errors import OutputError
@@ -43,14 +45,26 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> Path:
     Raises:
         OutputError: it cannot be written; what stood at ``path`` before is untouched.
     """
+    with replacing(path) as part, open(part, "xb") as file:
+        file.write(data)
+    return Path(os.path.realpath(path))
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary name in the same folder; the file that is written there becomes ``path``.
+
+    It does so when the block ends; if the block raises, the file is removed.
+
+    Raises:
+        OutputError: it cannot be written; what stood at ``path`` before is untouched.
+    """
     place = check_place(path)
     part = place.with_name(f".cadenza-{secrets.token_hex(6)}.part")
     try:
-        with open(part, "xb") as file:
-            file.write(data)
+        yield part
         os.replace(part, place)
     except OSError as error:
         raise OutputError(f"cannot write {place}: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
-    return place
