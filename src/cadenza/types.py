@@ -136,6 +136,26 @@ class Note:
     velocity: int = 90
 
 
+PITCH_CLASSES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A tonic (0 is C, 11 is B) and a mode, ``major`` or ``minor``."""
+
+    tonic: int
+    mode: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tonic < 12 or self.mode not in ("major", "minor"):
+            raise OptionError(
+                f"a key is a tonic from 0 to 11 and a mode, not {self.tonic} {self.mode}"
+            )
+
+    def __str__(self) -> str:
+        return f"{PITCH_CLASSES[self.tonic]} {self.mode}"
+
+
 @dataclass(frozen=True)
 class ModelIdentity:
     """Which checkpoint it was: enough to find the same one again."""
