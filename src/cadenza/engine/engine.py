@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from itertools import count, islice
 
@@ -123,12 +123,15 @@ class Engine:
             way = None if conditioning is None else over
             self._playing[number].steer(steered, way)
 
-    def step(self) -> list[Emission]:
-        """One pass of the decoder for all that run; returns the frames that it completed."""
+    def step(self, resting: Container[int] = ()) -> list[Emission]:
+        """One pass of the decoder for all that run; returns the frames that it completed.
+
+        Requests among ``resting`` keep their rows and sit this step out.
+        """
         for number in self._scheduler.admit():
             request = self._requests[number]
             self._playing[number] = Playing(request, self._backend, self._window, self._overlap)
-        running = [(number, self._playing[number]) for number in self._scheduler.running]
+        running = [(n, self._playing[n]) for n in self._scheduler.running if n not in resting]
         if not running:
             return []
         for _, playing in running:
