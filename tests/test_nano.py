@@ -14,7 +14,8 @@ from cadenza import delay
 from cadenza.checkpoints import load_parts, resolve
 from cadenza.codec import Codec
 from cadenza.engine import Engine, Request, TorchBackend
-from cadenza.sampling import Noise, Sampler
+from cadenza.noise import Noise
+from cadenza.sampling import Sampler
 from cadenza.text import TextConditioner
 from cadenza.types import Codes, Sampling
 from tests.reference import Reference

@@ -13,7 +13,8 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from cadenza.sampling import Noise, Sampler, guide, keep_top_k, keep_top_p
+from cadenza.noise import Noise
+from cadenza.sampling import Sampler, guide, keep_top_k, keep_top_p
 from cadenza.types import Sampling
 
 V = 32

@@ -1,10 +1,8 @@
-"""From logits to tokens: guidance, temperature, top-k, top-p, and noise that follows the seed.
+"""From logits to tokens: guidance, temperature, top-k, top-p, on a torch device.
 
 A token is drawn as ``argmax(logits / temperature + Gumbel noise)``, which has exactly the
 distribution of the softmax (Gumbel 1954; Maddison et al. 2014, arXiv 1411.0030) and needs no
-look at the values on the host. The noise comes from numpy's Philox generator, whose raw stream is
-the same on every machine: one request, one generator, one block of noise a step. So the same seed
-meets the same noise on every device, in every back end, alone or beside other requests.
+look at the values on the host. The noise is :class:`cadenza.noise.Noise`.
 
 Shapes: ``N`` sequences, ``K`` codebooks, ``V`` vocabulary.
 """
@@ -13,32 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from cadenza.types import FloatArray, Sampling
-
-
-class Noise:
-    """Standard Gumbel noise, a block ``[K, V]`` a step, given by the seed alone."""
-
-    def __init__(self, seed: int, codebooks: int, vocabulary: int) -> None:
-        self._bits = np.random.Philox(key=seed)
-        self._shape = (codebooks, vocabulary)
-        self._words = (codebooks * vocabulary + 1) // 2  # of 64 bits, two numbers each
-
-    def next(self) -> FloatArray:
-        count = self._shape[0] * self._shape[1]
-        # Raw bits, because numpy promises their stream for ever, but not that of its distributions.
-        raw = self._bits.random_raw(self._words).astype("<u8").view("<u4")[:count]
-        uniform = ((raw >> 8) + 0.5) * 2.0**-24  # 24 bits, never 0 or 1
-        gumbel: FloatArray = -np.log(-np.log(uniform)).astype(np.float32).reshape(self._shape)
-        return gumbel
-
-    def skip(self) -> None:
-        """Pass over a block that nobody needs."""
-        self._bits.random_raw(self._words, output=False)
+from cadenza.types import Sampling
 
 
 def guide(conditional: Tensor, unconditional: Tensor, scale: Tensor | float) -> Tensor:

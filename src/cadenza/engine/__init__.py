@@ -1,14 +1,20 @@
 """Conditioning in, codes out. The engine speaks ids only, never text or waveforms.
 
 ``Engine`` (requests that join and leave) on a ``Backend`` (where the decoder runs); the phases are
-``prefill`` and ``decode_one_step``.
+``prefill`` and ``decode_one_step``. The torch back end is loaded when it is asked for, since torch
+takes seconds to load.
 """
+
+from typing import TYPE_CHECKING
 
 from cadenza.engine.backend import Backend, Shape
 from cadenza.engine.engine import OVERLAP, WINDOW, Engine
 from cadenza.engine.mix import Mix
 from cadenza.engine.request import Emission, Request
-from cadenza.engine.torch_backend import TorchBackend
+from cadenza.engine.shared import SharedBackend
+
+if TYPE_CHECKING:
+    from cadenza.engine.torch_backend import TorchBackend
 
 __all__ = [
     "OVERLAP",
@@ -19,5 +25,14 @@ __all__ = [
     "Mix",
     "Request",
     "Shape",
+    "SharedBackend",
     "TorchBackend",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "TorchBackend":
+        from cadenza.engine.torch_backend import TorchBackend
+
+        return TorchBackend
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ from cadenza.engine.backend import Backend
 from cadenza.engine.request import Request
 from cadenza.engine.steering import Steering
 from cadenza.engine.window import Window, first_begin, windows
-from cadenza.sampling import Noise
+from cadenza.noise import Noise
 from cadenza.types import FloatArray, IntArray
 
 
