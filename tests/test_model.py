@@ -133,8 +133,8 @@ def test_a_stream_can_go_on_from_a_sound_and_leaves_it_out(text: Model) -> None:
 def test_closing_a_stream_stops_the_work(text: Model) -> None:
     stream = text.stream("jazz", duration=600)
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
-    assert text._backend._voices == {}  # type: ignore[attr-defined]
+    stream.close()
+    assert text._backend._backend._voices == {}  # type: ignore[attr-defined]
     with pytest.raises(StopIteration):
         next(stream)
 
@@ -181,7 +181,7 @@ def test_progress_counts_every_step_and_may_cancel(text: Model) -> None:
 
     with pytest.raises(Cancelled):
         text.generate("jazz", duration=600, progress=stop)
-    assert text._backend._voices == {}  # type: ignore[attr-defined]
+    assert text._backend._backend._voices == {}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("rate", [22_050, 32_000, 48_000])

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cadenza import prompting
-from cadenza.errors import PromptError
-from cadenza.prompting import MAX_CHARACTERS, enhance, explain, presets
+from cadenza.errors import OptionError, PromptError
+from cadenza.prompting import MAX_CHARACTERS, enhance, explain, presets, with_tempo
 
 DATA = tomllib.loads(Path(prompting.__file__).with_name("prompting.toml").read_text("utf-8"))
 WORDS = [word for rule in DATA["rule"] for word in rule["words"]]
@@ -120,3 +120,25 @@ def test_rule_names_are_unique_and_presets_are_prompts() -> None:
 def test_texts_that_cannot_be_prompts(text: str, words: str) -> None:
     with pytest.raises(PromptError, match=words):
         enhance(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("jazz piano", "jazz piano, 90 bpm"),
+        ("jazz piano.", "jazz piano, 90 bpm"),
+        ("techno, 130 bpm, dark", "techno, 90 bpm, dark"),
+        ("BPM: 130 techno", "90 bpm techno"),
+        ("a waltz at 120 beats per minute", "a waltz at 90 bpm"),
+        ("8 beats of funk", "8 beats of funk, 90 bpm"),
+    ],
+)
+def test_a_tempo_takes_the_place_of_the_one_that_is_named(text: str, expected: str) -> None:
+    assert with_tempo(text, 90) == expected
+    assert with_tempo(expected, 90) == expected
+
+
+@pytest.mark.parametrize("bpm", [-1, 19, 401])
+def test_a_tempo_that_no_music_has_is_refused(bpm: int) -> None:
+    with pytest.raises(OptionError, match=f"not {bpm}"):
+        with_tempo("jazz", bpm)

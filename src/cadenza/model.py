@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from importlib.metadata import version
+from threading import Lock
 from typing import Any, cast
 
 import numpy as np
@@ -15,11 +17,12 @@ from cadenza.audio import resample, to_channels
 from cadenza.checkpoints import Parts, load_parts, resolve
 from cadenza.codec import Codec
 from cadenza.devices import choose_device
-from cadenza.engine import Emission, Engine, Request, TorchBackend
+from cadenza.engine import Emission, Engine, Request, SharedBackend, TorchBackend
 from cadenza.errors import AudioError, DeviceError, OptionError
 from cadenza.melody import RATE as MELODY_RATE
 from cadenza.melody import MelodyConditioner
-from cadenza.request import GenerateRequest
+from cadenza.request import BUFFER, GenerateRequest, check_stream
+from cadenza.streaming import Performance, Producer, Solo, Sounding, Stream
 from cadenza.take import Take
 from cadenza.text import TextConditioner
 from cadenza.types import (
@@ -35,8 +38,7 @@ from cadenza.types import (
 )
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-STREAM_SECONDS = 0.5  # that the codec turns into sound at a time when somebody listens
-BATCH_SECONDS = 10.0  # and when nobody does
+BATCH_SECONDS = 10.0  # that the codec turns into sound at a time when nobody listens
 
 
 def load(
@@ -85,7 +87,7 @@ def choose_precision(name: str, device: str) -> str:
 class Model:
     """A loaded checkpoint. Settings travel with each request; nothing about one is kept.
 
-    One thread at a time may use it.
+    Several threads may use it: their steps take turns.
     """
 
     def __init__(self, parts: Parts, device: str, precision: str) -> None:
@@ -94,12 +96,14 @@ class Model:
         self.channels = parts.channels
         self.identity: ModelIdentity = parts.identity
         self.device, self.precision = device, precision
-        self._backend = TorchBackend(model.decoder, device=device, dtype=DTYPES[precision])
+        backend = TorchBackend(model.decoder, device=device, dtype=DTYPES[precision])
+        self._backend = SharedBackend(backend)
         # The back end keeps its own copy of the weights; a large model's should not lie here twice.
         del model.decoder
         self._codec = Codec(model.audio_encoder, parts.channels)
         conditioner = MelodyConditioner if parts.family == "melody" else TextConditioner
         self._conditioner = conditioner(parts.model, parts.tokenizer)
+        self._reading = Lock()  # a tokenizer serves one thread at a time
 
     @property
     def name(self) -> str:
@@ -147,7 +151,7 @@ class Model:
         if not requests:
             return []
         prepared = [self._prepare(request) for request in requests]
-        sounding = [_Sounding(self._codec, made.beginning, BATCH_SECONDS) for made in prepared]
+        sounding = [Sounding(self._codec, made.beginning, BATCH_SECONDS) for made in prepared]
         ids = [[] if made.beginning is None else [made.beginning] for made in prepared]
         chunks: list[list[FloatArray]] = [[] for _ in prepared]
         with self._run(prepared, progress) as emissions:
@@ -159,17 +163,35 @@ class Model:
             for request, made, codes, sound in zip(requests, prepared, ids, chunks, strict=True)
         ]
 
-    def stream(self, prompt: str | None, **options: Any) -> Iterator[Audio]:
-        """Make one piece and hand out its sound while it is being made.
+    def stream(
+        self,
+        prompt: str | None,
+        duration: float | None = None,
+        buffer: float = BUFFER,
+        **options: Any,
+    ) -> Stream:
+        """Make music and hand out its sound while it is being made; it can be steered meanwhile.
 
         Chunks follow each other without a seam; put together they are what :meth:`generate` makes
-        with the same options, after its beginning if it has one. Closing the iterator stops the
-        work, and an error in it is raised to the one who reads.
+        with the same options, after its beginning if it has one. The work begins at once, in a
+        thread of its own. See :class:`cadenza.streaming.Stream` for steering and closing.
+
+        Args:
+            duration: seconds of new music; ``None`` goes on until it is stopped.
+            buffer: how many seconds the work is ahead of the reader at most.
+            options: the other fields of :class:`GenerateRequest`.
 
         Raises:
             CadenzaError: at once, see :class:`GenerateRequest` and :meth:`generate_batch`.
         """
-        return self._stream(self._prepare(GenerateRequest(prompt, **options)))
+        check_stream(duration, buffer)
+        asked = GenerateRequest(prompt, **options)
+        frames = None if duration is None else self._frames(duration)
+        request = replace(self._prepare(asked), frames=frames)
+        performance = self._perform(request)
+        producer = Producer(performance, self._codec, request.beginning, buffer)
+        asked = replace(asked, seed=request.sampling.seed)
+        return Stream(performance, producer, asked, self._prepare, self.frame_rate)
 
     def extend(
         self,
@@ -201,6 +223,13 @@ class Model:
         emissions = Engine(self._backend).run(requests, progress)
         return closing(cast(Generator[Emission, None, None], emissions))
 
+    def _perform(self, request: Request) -> Performance:
+        """A request whose frames are asked for one after the other, and that can be steered."""
+        return Solo(Engine(self._backend), request)
+
+    def _frames(self, seconds: float) -> int:
+        return max(1, round(seconds * self.frame_rate))
+
     def _prepare(self, request: GenerateRequest) -> Request:
         """Texts and sounds to what the engine reads."""
         sampling = request.sampling(self._backend.shape.vocabulary)
@@ -211,15 +240,16 @@ class Model:
             unconditional = self._condition(request.negative, None)
         else:
             unconditional = self._conditioner.unconditional(conditioning)
-        frames = max(1, round(request.duration * self.frame_rate))
+        frames = self._frames(request.duration)
         prepared = Request(conditioning, unconditional, sampling, frames, self._beginning(request))
         Engine(self._backend).add(prepared)  # checks it; nothing runs
         return prepared
 
     def _condition(self, text: str | None, melody: Audio | None) -> Conditioning:
-        if isinstance(self._conditioner, MelodyConditioner):
-            return self._conditioner.encode([text], [melody])[0]
-        return self._conditioner.encode([text])[0]
+        with self._reading:
+            if isinstance(self._conditioner, MelodyConditioner):
+                return self._conditioner.encode([text], [melody])[0]
+            return self._conditioner.encode([text])[0]
 
     def _tune(self, request: GenerateRequest) -> Audio | None:
         sound = request.melody_sound
@@ -248,18 +278,6 @@ class Model:
         samples = audio.samples[:, : round(frames * self.rate / self.frame_rate)]
         return self._codec.encode(Audio(samples, self.rate)).ids
 
-    def _stream(self, request: Request) -> Iterator[Audio]:
-        sounding = _Sounding(self._codec, request.beginning, STREAM_SECONDS)
-        beginning = 0 if request.beginning is None else request.beginning.shape[1]
-        known = beginning * self._codec.hop  # samples that were there before
-        with self._run([request]) as emissions:
-            for emission in emissions:
-                for samples in sounding.add(emission):
-                    new = samples[:, known:]
-                    known -= samples.shape[1] - new.shape[1]
-                    if new.shape[1]:
-                        yield Audio(new, self.rate)
-
     def _take(
         self, request: GenerateRequest, made: Request, ids: IntArray, samples: FloatArray
     ) -> Take:
@@ -280,32 +298,6 @@ class Model:
             continued=_continued(request),
         )
         return Take(Audio(samples, self.rate), codes, recipe)
-
-
-class _Sounding:
-    """The frames of one piece to sound, as soon as it is final.
-
-    The codec works on ``seconds`` at a time: short is prompt, long is efficient.
-    """
-
-    def __init__(self, codec: Codec, beginning: IntArray | None, seconds: float) -> None:
-        self._stream = codec.stream()
-        self._share = max(1, round(seconds * codec.frame_rate))
-        self._waiting: list[IntArray] = [] if beginning is None else [beginning]  # each [K, n]
-
-    def add(self, emission: Emission) -> list[FloatArray]:
-        """Take new frames; returns samples ``[C, ·]`` in pieces, which may be none or empty."""
-        self._waiting.append(emission.ids)
-        if len(self._waiting) < self._share and not emission.done:
-            return []
-        waiting = np.concatenate(self._waiting, axis=1)
-        self._waiting.clear()
-        # A beginning may be long, and the codec's memory grows with what it gets at once.
-        parts = (waiting[:, t : t + self._share] for t in range(0, waiting.shape[1], self._share))
-        made = [self._stream.push(part) for part in parts]
-        if emission.done:
-            made.append(self._stream.flush())
-        return [audio.samples for audio in made]
 
 
 def _continued(request: GenerateRequest) -> Source | None:

@@ -17,7 +17,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, get_args
 
-from cadenza.errors import PromptError
+from cadenza.errors import OptionError, PromptError
 
 MAX_CHARACTERS = 2000  # of a prompt; the published models learned from far shorter ones
 MAX_INSTRUMENTS = 4
@@ -26,6 +26,7 @@ Facet = Literal["mood", "genre", "instruments", "tempo", "key", "production"]
 
 _KEYS = {"major": ("C", "G", "D", "F", "A"), "minor": ("A", "D", "E", "C", "G")}
 _TEMPO = re.compile(r"\b\d{2,3}\s*(?:bpm|beats)\b|\bbpm\s*:?\s*\d{2,3}\b", re.IGNORECASE)
+_TEMPO_WHOLE = re.compile(rf"(?:{_TEMPO.pattern})(?:\s+(?:per|a)\s+minute)?", re.IGNORECASE)
 _KEY = re.compile(r"\b(major|minor)\b", re.IGNORECASE)
 
 
@@ -129,6 +130,18 @@ def explain(text: str) -> Explanation:
         Reason(rule.name, fired[rule], gave[rule.name]) for rule in fired if rule.name in gave
     )
     return Explanation(text, _compose(text, additions), found, reasons)
+
+
+def with_tempo(text: str, bpm: int) -> str:
+    """``text`` with this tempo in place of the one it names, or behind it.
+
+    Raises:
+        OptionError: outside 20 to 400 beats a minute.
+    """
+    if not 20 <= bpm <= 400:
+        raise OptionError(f"tempo must be from 20 to 400 beats a minute, not {bpm}")
+    named, count = _TEMPO_WHOLE.subn(f"{bpm} bpm", text)
+    return named if count else f"{text.strip().rstrip('.,;:!')}, {bpm} bpm"
 
 
 def presets() -> Mapping[str, str]:

@@ -17,6 +17,8 @@ from cadenza.types import Audio, Codes, Sampling, Source
 MAX_SECONDS = 600.0  # of new music
 MAX_BEGINNING = 120.0  # seconds of a sound to go on from; the codec hears all of it at once
 TOP_K = 250  # MusicGen's own
+BUFFER = 2.0  # seconds that a stream is ahead of its reader at most
+MIN_BUFFER, MAX_BUFFER = 0.1, 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,18 @@ class GenerateRequest:
             guidance=self.guidance,
             seed=new_seed() if self.seed is None else self.seed,
         )
+
+
+def check_stream(duration: float | None, buffer: float) -> None:
+    """Refuse what no stream can last or keep ahead.
+
+    Raises:
+        OptionError: a duration that is not above 0, a buffer outside 0.1 to 60 s.
+    """
+    if duration is not None and not (math.isfinite(duration) and duration > 0):
+        raise OptionError(f"duration must be above 0 s, or left out for no end, not {duration}")
+    if not MIN_BUFFER <= buffer <= MAX_BUFFER:
+        raise OptionError(f"buffer must be from {MIN_BUFFER} to {MAX_BUFFER:.0f} s, not {buffer}")
 
 
 def new_seed() -> int:
