@@ -1,0 +1,224 @@
+"""The fast back end on CPUs: :mod:`cadenza.openvino.decoder`'s graph, stepped on numpy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cadenza.delay import delays_of
+from cadenza.engine import Mix, Shape
+from cadenza.openvino.decoder import PAGE, cross_graph, decoder_graph, positions
+from cadenza.openvino.pages import Pages
+from cadenza.openvino.runtime import compiled, openvino
+from cadenza.openvino.sampling import draw
+from cadenza.openvino.weights import Weights
+from cadenza.types import Conditioning, FloatArray, IntArray, Sampling
+
+_ONE_THREAD_WIDTH = 512  # below it a step is too short to be shared
+
+
+@dataclass(frozen=True)
+class DecoderSizes:
+    """What the graph is built by; kept beside the weights."""
+
+    layers: int
+    width: int
+    heads: int
+    codebooks: int
+    vocabulary: int
+    channels: int
+
+
+@dataclass
+class _Row:
+    """One sequence: its pages and how many of their places are written."""
+
+    pages: IntArray
+    length: int = 0
+
+
+@dataclass
+class _Voice:
+    rows: list[_Row]  # with the conditioning and, with guidance, without
+    sampling: Sampling
+    mix: Mix
+    unconditional: Conditioning | None
+
+    def heard(self) -> list[Mix]:
+        """What each row listens to."""
+        return [self.mix, *([] if self.unconditional is None else [((self.unconditional, 1.0),)])]
+
+
+class OpenVINOBackend:
+    """Runs the decoder in fp32, bf16, or with weights of 8 or 4 bits, on any CPU OpenVINO knows.
+
+    Args:
+        weights: of :func:`decoder_weights`; kept as they are, usually mapped from a file.
+        precision: that they were made for.
+    """
+
+    def __init__(self, weights: Weights, sizes: DecoderSizes, precision: str) -> None:
+        self._sizes = sizes
+        self._shape = Shape(
+            vocabulary=sizes.vocabulary,
+            delays=delays_of(sizes.codebooks, sizes.channels),
+            width=sizes.width,
+            cross_attention="0.cross.norm" in weights,
+        )
+        size = (sizes.layers, sizes.width, sizes.heads)
+        threads = 1 if sizes.width < _ONE_THREAD_WIDTH else None
+        decoder = compiled(decoder_graph(weights, *size), precision, threads=threads)
+        # Two requests on one graph: a step keeps its inputs while voices are opened.
+        self._step, self._prefill = decoder.create_infer_request(), decoder.create_infer_request()
+        self._pages = Pages(decoder)
+        self._cross = None
+        if self._shape.cross_attention:
+            cross = compiled(cross_graph(weights, *size), precision, threads=threads)
+            self._cross = cross.create_infer_request()
+        self._table = weights["embedding"]
+        self._positions = positions(0, 2048, sizes.width)
+        self._voices: dict[int, _Voice] = {}
+        self._opened = 0
+        self._heard: dict[Conditioning, list[FloatArray]] = {}  # keys and values, all layers
+        self._stepping: list[int] | None = None  # the voices that the step's inputs are set for
+
+    @property
+    def shape(self) -> Shape:
+        return self._shape
+
+    def prefill(
+        self,
+        mix: Mix,
+        unconditional: Conditioning | None,
+        sampling: Sampling,
+        columns: IntArray,
+        capacity: int,
+    ) -> int:
+        """See :meth:`cadenza.engine.Backend.prefill`."""
+        states = [mix[0][0], *([] if unconditional is None else [unconditional])]
+        before = self._pages.count
+        rows = [_Row(self._pages.take(len(state.prefix) + capacity)) for state in states]
+        if self._pages.count != before:
+            for request in (self._step, self._prefill):
+                for name, tensor in self._pages.tensors.items():
+                    request.set_tensor(name, tensor)
+        longest = max(len(state.prefix) for state in states) + capacity
+        if longest > len(self._positions):
+            self._positions = positions(0, longest, self._sizes.width)
+        voice = _Voice(rows, sampling, mix, unconditional)
+        fed = self._embed(columns.T)
+        embedded = [np.concatenate([state.prefix, fed]) for state in states]
+        if len(embedded[0]):
+            if self._cross is not None:
+                self._listen(self._prefill, [voice])
+            self._run(self._prefill, rows, embedded, np.zeros(1, dtype=np.int32))
+        self._opened += 1
+        self._voices[self._opened] = voice
+        return self._opened
+
+    def steer(self, voice: int, mix: Mix, sampling: Sampling) -> None:
+        """See :meth:`cadenza.engine.Backend.steer`."""
+        steered = self._voices[voice]
+        steered.mix, steered.sampling = mix, sampling
+        self._stepping = None
+
+    def decode_one_step(
+        self, voices: Sequence[int], columns: IntArray, noise: FloatArray | None
+    ) -> IntArray:
+        """See :meth:`cadenza.engine.Backend.decode_one_step`."""
+        playing = [self._voices[number] for number in voices]
+        counts = [len(voice.rows) for voice in playing]
+        if self._cross is not None and self._stepping != list(voices):
+            self._listen(self._step, playing)
+            self._stepping = list(voices)
+        rows = [row for voice in playing for row in voice.rows]
+        embedded = np.repeat(self._embed(columns), counts, axis=0)
+        wanted = np.arange(len(rows), dtype=np.int32)
+        logits = self._run(self._step, rows, embedded[:, None], wanted)
+        logits = logits.reshape(len(rows), self._sizes.codebooks, self._sizes.vocabulary)
+        lasts = np.cumsum(counts) - 1
+        drawn = [
+            draw(
+                logits[last - count + 1],
+                logits[last],
+                None if noise is None else noise[n],
+                playing[n].sampling,
+            )
+            for n, (last, count) in enumerate(zip(lasts, counts, strict=True))
+        ]
+        return np.stack(drawn)
+
+    def release(self, voice: int) -> None:
+        """See :meth:`cadenza.engine.Backend.release`."""
+        for row in self._voices.pop(voice).rows:
+            self._pages.give_back(row.pages)
+        self._stepping = None
+        wanted = {part for v in self._voices.values() for mix in v.heard() for part, _ in mix}
+        self._heard = {part: states for part, states in self._heard.items() if part in wanted}
+
+    def _embed(self, columns: IntArray) -> FloatArray:
+        """Columns ``[M, K]`` to ``[M, D]``, positions not included."""
+        books = np.arange(self._sizes.codebooks)
+        return np.asarray(self._table[books, columns].astype(np.float32).sum(axis=1))
+
+    def _run(
+        self, request: Any, rows: list[_Row], embedded: Sequence[FloatArray], wanted: Any
+    ) -> FloatArray:
+        """Write columns ``[n, D]`` behind each row; logits ``[W, K * V]`` of the wanted ones."""
+        past = np.array([row.length for row in rows], dtype=np.int32)
+        begins = np.zeros(len(rows) + 1, dtype=np.int32)
+        np.cumsum([len(columns) for columns in embedded], out=begins[1:])
+        placed = [
+            columns + self._positions[row.length : row.length + len(columns)]
+            for row, columns in zip(rows, embedded, strict=True)
+        ]
+        for row, columns in zip(rows, embedded, strict=True):
+            row.length += len(columns)
+        used = [row.pages[: -(-row.length // PAGE)] for row in rows]
+        page_begins = np.zeros(len(rows) + 1, dtype=np.int32)
+        np.cumsum([len(pages) for pages in used], out=page_begins[1:])
+        inputs = {
+            "embedded": np.concatenate(placed),
+            "wanted": wanted,
+            "past_lens": past,
+            "subsequence_begins": begins,
+            "block_indices": np.concatenate(used),
+            "block_indices_begins": page_begins,
+            "max_context_len": np.array(max(row.length for row in rows), dtype=np.int32),
+        }
+        for name, array in inputs.items():
+            request.set_tensor(name, openvino().Tensor(array))
+        request.infer()
+        return np.asarray(request.get_output_tensor(0).data)
+
+    def _listen(self, request: Any, voices: list[_Voice]) -> None:
+        """Point the cross-attention of a request at what the rows of ``voices`` listen to."""
+        heard = [mix for voice in voices for mix in voice.heard()]
+        lengths = [sum(len(part.cross) for part, _ in mix) for mix in heard]
+        shape = (len(heard), self._sizes.heads, max(lengths), self._sizes.width // self._sizes.heads)
+        mask = np.full((len(heard), 1, 1, max(lengths)), -np.inf, dtype=np.float32)
+        joined = [np.zeros(shape, dtype=np.float32) for _ in range(2 * self._sizes.layers)]
+        for row, mix in enumerate(heard):
+            start = 0
+            for part, weight in mix:
+                end = start + len(part.cross)
+                mask[row, ..., start:end] = np.log(weight)
+                for array, states in zip(joined, self._states(part), strict=True):
+                    array[row, :, start:end] = states
+                start = end
+        request.set_tensor("cross_mask", openvino().Tensor(mask))
+        for n in range(self._sizes.layers):
+            request.set_tensor(f"cross_keys.{n}", openvino().Tensor(joined[2 * n]))
+            request.set_tensor(f"cross_values.{n}", openvino().Tensor(joined[2 * n + 1]))
+
+    def _states(self, conditioning: Conditioning) -> list[FloatArray]:
+        """Keys and values ``[H, S, D / H]`` of every layer in turn, computed once."""
+        assert self._cross is not None
+        if conditioning not in self._heard:
+            made = self._cross.infer({"states": conditioning.cross})
+            names = [f"{k}.{n}" for n in range(self._sizes.layers) for k in ("keys", "values")]
+            self._heard[conditioning] = [made[name][0].copy() for name in names]
+        return self._heard[conditioning]

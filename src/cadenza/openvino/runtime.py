@@ -1,0 +1,83 @@
+"""OpenVINO itself: the only module that imports it, and only when it is used."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+from cadenza.errors import MissingPackage
+
+_ROUNDED = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "u8"}
+_OPTIONS = {
+    "fp32": {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"},
+    "bf16": {"INFERENCE_PRECISION_HINT": "bf16", "KV_CACHE_PRECISION": "bf16"},
+    "int8": _ROUNDED,
+    "int4": _ROUNDED,
+}
+PRECISIONS = tuple(_OPTIONS)
+
+
+def available() -> bool:
+    """Whether the package is installed; does not import it."""
+    return find_spec("openvino") is not None
+
+
+def installed_version() -> str:
+    try:
+        return version("openvino")
+    except PackageNotFoundError as error:
+        raise _missing() from error
+
+
+@lru_cache(maxsize=1)
+def openvino() -> Any:
+    """The package.
+
+    Raises:
+        MissingPackage: it is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise _missing() from error
+    return openvino
+
+
+@lru_cache(maxsize=1)
+def opset() -> Any:
+    """The operations that graphs are built of."""
+    from openvino import opset15
+
+    return opset15
+
+
+def paged_attention(inputs: list[Any]) -> Any:
+    """OpenVINO's PagedAttention on 28 outputs of other nodes. Its own factory has no public name."""
+    from openvino.op import _PagedAttentionExtension
+
+    return _PagedAttentionExtension(inputs)
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    return openvino().Core()
+
+
+def compiled(model: Any, precision: str = "fp32", *, threads: int | None = None) -> Any:
+    """A graph, ready to run on this machine's CPU; its kernels are the runtime's choice.
+
+    Args:
+        precision: ``fp32`` computes and keeps keys and values in float32, ``bf16`` in bfloat16;
+            the others compute in float32 on rounded weights, and keep keys and values in 8 bits.
+        threads: how many to use; None leaves it to the runtime.
+    """
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"} | _OPTIONS[precision]
+    if threads is not None:
+        options["INFERENCE_NUM_THREADS"] = threads
+    return _core().compile_model(model, "CPU", options)
+
+
+def _missing() -> MissingPackage:
+    return MissingPackage("OpenVINO", "pip install 'cadenza[openvino]'")
