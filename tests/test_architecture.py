@@ -37,7 +37,8 @@ LAYERS = (
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 # Each is imported in one module only, inside a function, and its absence is a MissingPackage.
-OPTIONAL = {"demucs", "basic_pitch", "openvino", "ray", "librosa"}
+OPTIONAL = {"basic_pitch", "demucs", "librosa", "matplotlib", "mido", "onnxruntime"}
+OPTIONAL |= {"openvino", "ray"}
 
 # The folders of the service are loaded as a whole or not at all, so these may be imported plainly,
 # but in these folders only; from elsewhere the folders are imported inside functions.
@@ -88,6 +89,13 @@ def test_the_engine_sees_neither_text_nor_waveforms() -> None:
     for module in (PACKAGE / "engine").rglob("*.py"):
         seen = set(imports(ast.parse(module.read_text())))
         assert not seen & {"cadenza.audio", "cadenza.tags", "cadenza.prompting", "soundfile"}
+
+
+def test_notes_and_stems_never_see_the_engine() -> None:
+    for folder in ("midi", "stems"):
+        for module in (PACKAGE / folder).rglob("*.py"):
+            seen = set(imports(ast.parse(module.read_text())))
+            assert not any(name.startswith("cadenza.engine") for name in seen)
 
 
 def test_optional_packages_are_imported_lazily_and_in_one_place() -> None:

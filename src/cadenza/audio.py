@@ -97,7 +97,9 @@ def read_blocks(path: str | os.PathLike[str]) -> Iterator[FloatArray]:
     Raises:
         AudioError: absent, not a sound, or damaged.
     """
-    with soundfile.SoundFile(_existing(path)) as file:
+    with _explained(path):
+        opened = soundfile.SoundFile(_existing(path))
+    with opened as file:
         while True:
             with _explained(path):
                 block = file.read(BLOCK, dtype="float32", always_2d=True).T

@@ -34,14 +34,17 @@ def cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def cached(repo: str, revision: str | None) -> Path | None:
-    """The folder of a repository in the cache, whole or not; its name is the commit."""
+def cached(repo: str, revision: str | None, file: str = "config.json") -> Path | None:
+    """The folder of a repository in the cache, whole or not; its name is the commit.
+
+    ``file`` is one that the repository has for certain.
+    """
     from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
         found = try_to_load_from_cache(
-            repo, "config.json", cache_dir=constants.HF_HUB_CACHE, revision=revision
+            repo, file, cache_dir=constants.HF_HUB_CACHE, revision=revision
         )
     except HFValidationError as error:
         raise ModelNotFound(f"{repo} is not a name that the hub allows: {error}") from error

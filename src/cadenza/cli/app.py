@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cadenza.cli import generating, models, prompting, remaking
+from cadenza.cli import generating, models, prompting, remaking, splitting, steering, streaming
 from cadenza.errors import CadenzaError
 
 
@@ -35,11 +35,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(generating.generate)
-app.command()(generating.stream)
+app.command(epilog=steering.HELP)(streaming.stream)
 app.add_typer(models.app, name="models")
 app.command()(prompting.prompt)
 app.command()(remaking.verify)
 app.command()(remaking.again)
+app.command()(splitting.split)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,0 +1,314 @@
+"""A piece through Demucs, part by part, so that its length does not matter to the memory.
+
+Rouard et al. 2023, «Hybrid transformers for music source separation» (arXiv:2211.08553). What comes
+out equals what Demucs makes of the whole piece at once (``demucs.api.Separator`` without its random
+shifts): the same segments, cross-faded in the same way, normalised by the mean and deviation of the
+whole piece, which is therefore read twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from cadenza.audio import BLOCK, SILENCE, Extent, check_audible, measure, read_blocks
+from cadenza.devices import choose_device
+from cadenza.errors import AudioError, OptionError
+from cadenza.stems.network import load, run
+from cadenza.stems.weights import find
+from cadenza.stems.writing import check_room, stem_files
+from cadenza.types import Audio, FloatArray, Progress
+
+MAX_SECONDS = 4 * 3600.0  # of a file
+OVERLAP = 0.25  # of two segments, as in Demucs
+
+
+def separate(
+    audio: Audio,
+    model: str = "htdemucs",
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    two: str | None = None,
+    device: str = "auto",
+    offline: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Audio]:
+    """Take a sound apart: :func:`load_separator` and :meth:`Separator.separate` in one."""
+    separator = load_separator(model, weights=weights, device=device, offline=offline)
+    return separator.separate(audio, two=two, progress=progress)
+
+
+def load_separator(
+    model: str = "htdemucs",
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    offline: bool = False,
+    progress: Progress | None = None,
+) -> Separator:
+    """Load a model of Demucs, from the hub or from a folder.
+
+    Args:
+        model: ``htdemucs``, ``htdemucs_ft``, ``htdemucs_6s``, or what a folder holds.
+        weights: a folder with ``MODEL.yaml`` and the files that this names, or with
+            ``MODEL.safetensors`` or ``MODEL.th``. Without it the hub's cache and the hub are asked.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        offline: never ask the hub.
+        progress: called with the bytes of a download, done and in all.
+
+    Raises:
+        OptionError: an unknown model.
+        ModelError: it is not to be found, damaged, or unsafe to open.
+        DeviceError: this machine has no such device.
+        MissingPackage: Demucs is not installed.
+    """
+    device = choose_device(device)
+    folder = find(model, None if weights is None else Path(weights), offline, progress)
+    return Separator(load(model, folder), device)
+
+
+class Separator:
+    """A loaded model. One thread at a time may use it."""
+
+    def __init__(self, model: Any, device: str) -> None:  # demucs.apply.BagOfModels
+        self._model, self._device = model.to(device), device
+        self.sources: tuple[str, ...] = tuple(model.sources)
+
+    def separate(
+        self, audio: Audio, *, two: str | None = None, progress: Progress | None = None
+    ) -> dict[str, Audio]:
+        """The stems by name, each with the rate, channels and length of the sound.
+
+        Args:
+            two: only this stem, and ``no_…`` with all the rest; their sum is the sound itself.
+            progress: called with segments done and in all; an error it raises ends the work.
+
+        Raises:
+            AudioError: empty or silent.
+            OptionError: the model has no stem ``two``.
+        """
+        check_audible(audio, "the sound")
+        frames = audio.samples.shape[1]
+
+        def blocks() -> Iterator[FloatArray]:
+            for start in range(0, frames, BLOCK):
+                yield audio.samples[:, start : start + BLOCK]
+
+        names = self._names(two)
+        piece = _Piece("the sound", Extent(audio.rate, audio.channels, frames), blocks)
+        stems = np.concatenate(list(self._stems(piece, two, progress)), axis=-1)
+        return {name: Audio(stem, audio.rate) for name, stem in zip(names, stems, strict=True)}
+
+    def split(
+        self,
+        path: str | os.PathLike[str],
+        folder: str | os.PathLike[str],
+        *,
+        two: str | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Path]:
+        """Take a file of up to four hours apart, into one float WAV a stem in ``folder``.
+
+        Either all stems are written or none. Arguments are those of :meth:`separate`.
+
+        Raises:
+            AudioError: not a sound, empty, silent, or too long.
+            OptionError: the model has no stem ``two``.
+            OutputError: the folder cannot be written or has no room.
+        """
+        names = self._names(two)
+        extent = measure(path, MAX_SECONDS)
+        check_room(path, extent, Path(folder), len(names))
+        piece = _Piece(os.fspath(path), extent, lambda: read_blocks(path))
+        with stem_files(Path(folder), names, extent) as (places, write):
+            for block in self._stems(piece, two, progress):
+                write(block)
+        return places
+
+    def _names(self, two: str | None) -> tuple[str, ...]:
+        if two is None:
+            return self.sources
+        if two not in self.sources:
+            raise OptionError(
+                f"this model has no stem {two!r}: choose one of {', '.join(self.sources)}"
+            )
+        return two, f"no_{two}"
+
+    def _stems(
+        self, piece: _Piece, two: str | None, progress: Progress | None
+    ) -> Iterator[FloatArray]:
+        """Consecutive parts ``[stems, C, n]`` of what :meth:`_names` lists."""
+        if two is None:
+            yield from self._separated(piece, progress)
+            return
+        index, original = self.sources.index(two), _Samples(piece.blocks())
+        for block in self._separated(piece, progress):
+            stem = block[index]
+            yield np.stack([stem, original.take(stem.shape[-1]) - stem])
+
+    def _separated(self, piece: _Piece, progress: Progress | None) -> Iterator[FloatArray]:
+        """Consecutive parts ``[sources, C, n]``, as many samples in all as the piece has."""
+        rate, channels = piece.extent.rate, piece.extent.channels
+        own_rate, width = int(self._model.samplerate), int(self._model.audio_channels)
+
+        def heard() -> Iterator[FloatArray]:
+            for block in _resampled(piece.blocks(), rate, own_rate):
+                yield _grouped(block, width)
+
+        level = _level(piece.name, heard())
+        parts = self._overlapped(_Samples(heard()), level, progress)
+        flat = (_ungrouped(part, channels).reshape(-1, part.shape[-1]) for part in parts)
+        missing = piece.extent.frames
+        for block in _resampled(flat, own_rate, rate):
+            # Rates back and forth can round to a sample more or less.
+            block = block[:, :missing]
+            missing -= block.shape[1]
+            yield block.reshape(len(self.sources), channels, -1)
+        if missing:
+            yield np.zeros((len(self.sources), channels, missing), np.float32)
+
+    def _overlapped(
+        self, samples: _Samples, level: _Level, progress: Progress | None
+    ) -> Iterator[FloatArray]:
+        """Consecutive parts ``[groups, sources, width, n]`` at the model's own rate.
+
+        Source: ``apply_model`` in Demucs' ``apply.py``, which needs the whole piece.
+        """
+        model = self._model
+        segment = int(model.samplerate * min(part.segment for part in model.models))
+        stride = int((1 - OVERLAP) * segment)
+        half = segment // 2
+        fade = np.concatenate([np.arange(1, half + 1), np.arange(segment - half, 0, -1)])
+        fade = (fade / fade.max()).astype(np.float32)
+
+        held, begin = samples.take(0), 0  # of the input, and where it begins in the piece
+        groups, width, _ = held.shape
+        mixed = np.zeros((groups, len(self.sources), width, segment), np.float32)
+        shares = np.zeros(segment, np.float32)
+        offsets = range(0, level.frames, stride)
+        for done, offset in enumerate(offsets, 1):
+            missing = offset + segment - begin - held.shape[-1]
+            fresh = (samples.take(missing) - level.mean) / level.deviation
+            held = np.concatenate([held, fresh], axis=-1)
+            # A last segment that is shorter is heard with so much of what is before it.
+            past = max(0, offset - half - 1 - begin)
+            held, begin = held[..., past:], begin + past
+            part = run(model, held, offset - begin, segment, self._device)
+            frames = part.shape[-1]
+            mixed[..., :frames] += fade[:frames] * part
+            shares[:frames] += fade[:frames]
+            ready = min(stride, level.frames - offset)
+            faded = mixed[..., :ready] / shares[:ready]
+            yield faded * level.deviation[:, None] + level.mean[:, None]
+            mixed, shares = (_shifted(values, stride) for values in (mixed, shares))
+            if progress:
+                progress(done, len(offsets))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A sound that can be read from its beginning more than once, in blocks ``[C, n]``."""
+
+    name: str
+    extent: Extent
+    blocks: Callable[[], Iterator[FloatArray]]
+
+
+@dataclass(frozen=True)
+class _Level:
+    """What a piece is normalised by, ``[groups, 1, 1]``, and its length."""
+
+    mean: FloatArray
+    deviation: FloatArray
+    frames: int
+
+
+class _Samples:
+    """Blocks ``[..., n]`` of any length, taken in others."""
+
+    def __init__(self, blocks: Iterator[FloatArray]) -> None:
+        self._blocks = blocks
+        self._rest = next(blocks)
+
+    def take(self, count: int) -> FloatArray:
+        """The next ``count`` samples, or as many as are left."""
+        parts = [self._rest]
+        while sum(part.shape[-1] for part in parts) < count:
+            block = next(self._blocks, None)
+            if block is None:
+                break
+            parts.append(block)
+        whole = np.concatenate(parts, axis=-1)
+        self._rest = whole[..., count:]
+        return whole[..., :count]
+
+
+def _resampled(blocks: Iterator[FloatArray], rate: int, to: int) -> Iterator[FloatArray]:
+    """Blocks ``[C, n]`` at another rate."""
+    if rate == to:
+        yield from blocks
+        return
+    stream = None
+    for block in blocks:
+        if stream is None:
+            stream = soxr.ResampleStream(rate, to, len(block), dtype="float32", quality="HQ")
+            channels = len(block)
+        yield stream.resample_chunk(np.ascontiguousarray(block.T)).T
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True).T
+
+
+def _grouped(block: FloatArray, width: int) -> FloatArray:
+    """Channels ``[C, n]`` as ``[groups, width, n]``; the last one fills up its group."""
+    groups = -(-len(block) // width)
+    index = np.minimum(np.arange(groups * width), len(block) - 1)
+    return block[index].reshape(groups, width, -1)
+
+
+def _ungrouped(part: FloatArray, channels: int) -> FloatArray:
+    """``[groups, sources, width, n]`` back to ``[sources, C, n]``, what filled up averaged."""
+    groups, sources, width, frames = part.shape
+    flat = part.swapaxes(0, 1).reshape(sources, groups * width, frames)
+    last = flat[:, channels - 1 :].mean(axis=1, keepdims=True)
+    return np.concatenate([flat[:, : channels - 1], last], axis=1)
+
+
+def _level(name: str, blocks: Iterator[FloatArray]) -> _Level:
+    """Mean and deviation of each group's mono mix.
+
+    Raises:
+        AudioError: there is nothing to hear.
+    """
+    frames, peak, total, squares = 0, 0.0, np.zeros(1), np.zeros(1)
+    for block in blocks:
+        mono = block.mean(axis=1, dtype=np.float64)
+        frames += mono.shape[-1]
+        peak = max(peak, float(np.abs(block).max(initial=0.0)))
+        total, squares = total + mono.sum(axis=-1), squares + np.square(mono).sum(axis=-1)
+    if not frames:
+        raise AudioError(f"{name} is too short to be taken apart: give at least 0.1 s")
+    if peak < SILENCE:
+        raise AudioError(f"{name} is silent: its loudest sample is {peak:.6f} of full scale")
+    mean = total / frames
+    variance = (squares - frames * mean**2) / max(frames - 1, 1)
+    deviation = np.sqrt(np.maximum(variance, 0)) + 1e-8
+    return _Level(_per_group(mean), _per_group(deviation), frames)
+
+
+def _per_group(values: NDArray[np.float64]) -> FloatArray:
+    """``[groups]`` as ``[groups, 1, 1]``."""
+    return values[:, None, None].astype(np.float32)
+
+
+def _shifted(values: FloatArray, frames: int) -> FloatArray:
+    """``values [..., N]`` moved to the front by so many, zeros behind."""
+    moved = np.zeros_like(values)
+    moved[..., :-frames] = values[..., frames:]
+    return moved
