@@ -1,0 +1,51 @@
+"""All that the service remembers, opened together: what a server and a worker both begin with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cadenza.jobs.access import Keys
+from cadenza.jobs.database import Database
+from cadenza.jobs.folder import Folder
+from cadenza.jobs.queue import JobQueue
+from cadenza.jobs.uploads import Uploads
+from cadenza.jobs.workers import Workers
+
+MAX_AGE = 7 * 86_400.0  # seconds that results and uploads are kept
+MAX_BYTES = 20 << 30  # of all results together
+
+
+@dataclass(frozen=True)
+class Store:
+    database: Database
+    folder: Folder
+    queue: JobQueue
+    uploads: Uploads
+    keys: Keys
+    workers: Workers
+
+    @classmethod
+    def open(cls, root: Path, url: str | None = None, *, max_queued: int = 1000) -> Store:
+        """Open a folder and its database, both made if they are not there.
+
+        Args:
+            root: results and uploads, and the database unless ``url`` is given.
+            url: of another database, see :class:`Database`.
+
+        Raises:
+            OutputError: the folder cannot be written to.
+            OptionError: not the URL of a database.
+            Unavailable: the database cannot be reached.
+        """
+        folder = Folder(root)
+        database = Database(url or f"sqlite:///{folder.root}/cadenza.db")
+        database.migrate()
+        queue = JobQueue(database, max_queued=max_queued)
+        uploads = Uploads(database, folder)
+        return cls(database, folder, queue, uploads, Keys(database), Workers(database))
+
+    def tidy(self, max_age: float = MAX_AGE, max_bytes: int = MAX_BYTES) -> None:
+        """Let old results and uploads go, and what killed processes left behind."""
+        self.folder.remove(self.queue.expire(max_age, max_bytes), self.uploads.expire(max_age))
+        self.folder.sweep(self.queue.known, self.uploads.known)
