@@ -11,6 +11,7 @@ the command prints it as one line.
     ├── AudioError         a sound that cannot be read or used
     ├── OutputError        a place where the result cannot be written
     ├── RecipeError        a file without a recipe, or one that cannot be followed here
+    ├── SessionError       a session folder that is in the way, half made or edited into nonsense
     ├── DeviceError        a device or precision that this machine does not have
     ├── MissingPackage     an optional part that is not installed
     ├── Cancelled          the work was stopped by the one who asked for it
@@ -49,6 +50,10 @@ class OutputError(CadenzaError):
 
 class RecipeError(CadenzaError):
     """A file without a recipe, or a recipe that cannot be followed here."""
+
+
+class SessionError(CadenzaError):
+    """A session that cannot be used: absent, half made, in the way, or edited into nonsense."""
 
 
 class DeviceError(CadenzaError):

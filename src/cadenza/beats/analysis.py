@@ -98,4 +98,5 @@ def _changes(peaks: Peaks, beats: NDArray[np.int64]) -> Values:
     edges = np.minimum(edges, len(chroma) - 1)
     sums = np.stack([chroma[a : max(b, a + 1)].sum(axis=0) for a, b in pairwise(edges)])
     sums /= np.linalg.norm(sums, axis=1, keepdims=True) + 1e-9
-    return np.append(0.0, 1 - np.sum(sums[1:] * sums[:-1], axis=1))
+    changes = 1 - np.sum(sums[1:] * sums[:-1], axis=1)
+    return np.append(changes.mean(), changes)  # nothing is known of the first
