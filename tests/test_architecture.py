@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "cadenza"
 LAYERS = (
     {"errors"},
     {"types"},
-    {"delay", "noise", "sampling", "prompting", "framecodec", "files", "tags", "spectrum", "devices"},
+    {"delay", "noise", "sampling", "prompting", "framecodec", "codecstream", "files", "tags", "spectrum", "devices"},
     {"audio"},
     {"request", "states", "beats"},
     {"checkpoints", "text", "melody", "codec", "engine", "take", "midi"},
