@@ -62,6 +62,7 @@ class OpenVINOBackend:
 
     def __init__(self, weights: Weights, sizes: DecoderSizes, precision: str) -> None:
         self._sizes = sizes
+        self._weights = weights  # the graphs' constants lie in them
         self._shape = Shape(
             vocabulary=sizes.vocabulary,
             delays=delays_of(sizes.codebooks, sizes.channels),

@@ -28,8 +28,10 @@ PAGE = 32  # places, given by the runtime
 def decoder_weights(model: Any, precision: str) -> Iterator[dict[str, Array]]:
     """The arrays of a ``MusicgenForCausalLM`` or ``MusicgenMelodyForCausalLM``, product by product.
 
-    Embeddings and heads are what a codebook is told and asked with: they keep 8 bits or more.
+    int4 is for the products that hold most of the weights. Embeddings, heads and the way out of
+    self-attention keep 8 bits: they are small, and rounding them costs most.
     """
+    fine = "int8" if precision == "int4" else precision
     if model.config.activation_function != "gelu":
         raise ModelMismatch(
             f"the decoder's activation is {model.config.activation_function!r}, "
@@ -43,7 +45,7 @@ def decoder_weights(model: Any, precision: str) -> Iterator[dict[str, Array]]:
         attention, at = layer.self_attn, f"{number}."
         yield _norm(f"{at}norm", layer.self_attn_layer_norm)
         yield _product(f"{at}qkv", precision, attention.q_proj, attention.k_proj, attention.v_proj)
-        yield _product(f"{at}out", precision, attention.out_proj)
+        yield _product(f"{at}out", fine, attention.out_proj)
         if hasattr(layer, "encoder_attn"):
             cross = layer.encoder_attn
             yield _norm(f"{at}cross.norm", layer.encoder_attn_layer_norm)
@@ -54,7 +56,7 @@ def decoder_weights(model: Any, precision: str) -> Iterator[dict[str, Array]]:
         yield _product(f"{at}expand", precision, layer.fc1)
         yield _product(f"{at}contract", precision, layer.fc2)
     yield _norm("norm", decoder.layer_norm)
-    yield _product("heads", "int8" if precision == "int4" else precision, *model.lm_heads)
+    yield _product("heads", fine, *model.lm_heads)
 
 
 def decoder_graph(weights: Weights, layers: int, width: int, heads: int) -> Any:

@@ -96,7 +96,8 @@ class Graph:
         group = packed.shape[1] * 2 // groups
         tensor = ov.Tensor(packed, ov.Shape([outputs, groups, group]), ov.Type.u4)
         ids = self._float(op.constant(tensor, shared_memory=True))
-        zero = self._float(op.constant(np.full((1, 1, 1), 8, dtype=np.uint8)))
+        zeros = ov.Tensor(self._weights[f"{name}.zero"], ov.Shape([outputs, groups, 1]), ov.Type.u4)
+        zero = self._float(op.constant(zeros, shared_memory=True))
         scales = self._float(self._shared(scale[..., None]))
         made = op.multiply(op.subtract(ids, zero), scales)
         return op.reshape(made, self.constant([outputs, groups * group], np.int64), False)

@@ -5,8 +5,8 @@ A product's weight ``[O, I]`` named ``n`` is kept as one of
 - ``n``: float32;
 - ``n.bf16``: the upper halves of float32, rounded, as uint16;
 - ``n.i8 [O, I]`` with ``n.scale [O, 1]``: one scale an output;
-- ``n.u4 [O, I / 2]``, two numbers a byte, low half first, 8 is zero, with ``n.scale [O, I / g]``:
-  one scale for ``g`` inputs.
+- ``n.u4 [O, I / 2]``, two numbers a byte, low half first, with ``n.scale [O, I / g]`` and
+  ``n.zero [O * I / g / 2]``, two a byte likewise: a scale and the number of zero for ``g`` inputs.
 
 The file is safetensors, mapped into memory when it is opened.
 """
@@ -29,7 +29,7 @@ Array = NDArray[Any]
 Weights = Mapping[str, Array]
 
 GROUP = 64  # inputs that share a scale in int4
-SHRINKS = np.linspace(0.75, 1.0, 11, dtype=np.float32)  # of the scale, tried in int4
+SHRINKS = np.linspace(0.75, 1.0, 6, dtype=np.float32)  # of the scale, tried in int4
 _TYPES = {"F32": "<f4", "F16": "<f2", "U16": "<u2", "I8": "|i1", "U8": "|u1", "I64": "<i8"}
 
 
@@ -42,16 +42,20 @@ def packed(name: str, weight: FloatArray, precision: str) -> dict[str, Array]:
         return {name: weight}
     if precision == "bf16":
         return {f"{name}.bf16": to_bf16(weight)}
-    group = next((g for g in (GROUP, 32, 16) if weight.shape[1] % g == 0), None)
-    if precision == "int8" or group is None:
+    group = next((g for g in (GROUP, 32, 16) if weight.shape[1] % g == 0), 0)
+    if precision == "int8" or weight.size // max(group, 1) % 2 or not group:
         largest = np.abs(weight).max(axis=1, keepdims=True)
         scale = _scale(largest / 127)
         return {
             f"{name}.i8": np.rint(weight / scale).clip(-127, 127).astype(np.int8),
             f"{name}.scale": scale.astype(np.float16),
         }
-    ids, scales = _round_to_4_bits(weight, group)
-    return {f"{name}.u4": ids[:, ::2] | ids[:, 1::2] << 4, f"{name}.scale": scales}
+    ids, scales, zeros = _round_to_4_bits(weight, group)
+    return {
+        f"{name}.u4": _halves(ids),
+        f"{name}.scale": scales,
+        f"{name}.zero": _halves(zeros.reshape(1, -1))[0],
+    }
 
 
 def unpacked(name: str, weights: Weights) -> FloatArray:
@@ -63,10 +67,9 @@ def unpacked(name: str, weights: Weights) -> FloatArray:
     scale = weights[f"{name}.scale"].astype(np.float32)
     if f"{name}.i8" in weights:
         return cast(FloatArray, weights[f"{name}.i8"] * scale)
-    halves = weights[f"{name}.u4"]
-    ids = np.stack([halves & 15, halves >> 4], axis=-1).reshape(len(halves), -1)
-    grouped = ids.reshape(*scale.shape, -1).astype(np.float32) - 8
-    return cast(FloatArray, (grouped * scale[..., None]).reshape(ids.shape))
+    ids = _whole(weights[f"{name}.u4"]).reshape(*scale.shape, -1)
+    zeros = _whole(weights[f"{name}.zero"]).reshape(*scale.shape, 1)
+    return cast(FloatArray, ((ids - zeros) * scale[..., None]).reshape(len(scale), -1))
 
 
 def to_bf16(values: FloatArray) -> Array:
@@ -103,32 +106,40 @@ def mapped(path: Path) -> dict[str, Array]:
     return arrays
 
 
+def _halves(ids: Array) -> Array:
+    """Two numbers a byte, of an even number of columns."""
+    return cast(Array, ids[:, ::2] | ids[:, 1::2] << 4)
+
+
+def _whole(halves: Array) -> FloatArray:
+    return np.stack([halves & 15, halves >> 4], axis=-1).astype(np.float32)
+
+
 def _scale(exact: FloatArray) -> FloatArray:
     """As float16 keeps it, never zero."""
     tiny = float(np.finfo(np.float16).smallest_subnormal)
     return np.maximum(exact, tiny).astype(np.float16).astype(np.float32)
 
 
-def _round_to_4_bits(weight: FloatArray, group: int) -> tuple[Array, Array]:
-    """Ids ``[O, I]`` and float16 scales ``[O, I / group]``, each scale the best of a few."""
+def _round_to_4_bits(weight: FloatArray, group: int) -> tuple[Array, FloatArray, Array]:
+    """Ids ``[O, I]``, float16 scales and the ids of zero ``[O, I / group]``, the best of a few."""
     outputs, inputs = weight.shape
     ids = np.empty((outputs, inputs), dtype=np.uint8)
     scales = np.empty((outputs, inputs // group), dtype=np.float16)
-    for row in range(0, outputs, 512):  # a large model's product does not fit in memory often
-        part = weight[row : row + 512].reshape(-1, inputs // group, group)
-        # The largest goes to -8, which has no mirror image on the other side.
-        place = np.abs(part).argmax(axis=-1, keepdims=True)
-        extreme = np.take_along_axis(part, place, axis=-1) / -8
-        best = np.full(extreme.shape, np.inf, dtype=np.float32)
-        chosen = np.ones_like(extreme)
+    zeros = np.empty(scales.shape, dtype=np.uint8)
+    for row in range(0, outputs, 256):  # a large model's product takes much memory
+        part = weight[row : row + 256].reshape(-1, inputs // group, group)
+        low, high = part.min(axis=-1, keepdims=True), part.max(axis=-1, keepdims=True)
+        least = np.full(low.shape, np.inf, dtype=np.float32)
+        best = np.zeros_like(part), low, low
         for shrink in SHRINKS:
-            scale = (extreme * shrink).astype(np.float16).astype(np.float32)
-            scale[scale == 0] = np.finfo(np.float16).smallest_subnormal
-            error = np.rint(part / scale).clip(-8, 7) * scale - part
-            loss = np.square(error).sum(axis=-1, keepdims=True)
-            better = loss < best
-            best, chosen = np.where(better, loss, best), np.where(better, scale, chosen)
-        rounded = np.rint(part / chosen).clip(-8, 7) + 8
-        ids[row : row + 512] = rounded.reshape(-1, inputs).astype(np.uint8)
-        scales[row : row + 512] = chosen[..., 0].astype(np.float16)
-    return ids, scales
+            scale = _scale((high - low) * (shrink / 15))
+            zero = np.rint(7.5 - (high + low) / (2 * scale)).clip(0, 15)
+            rounded = np.rint(part / scale + zero).clip(0, 15)
+            loss = np.square((rounded - zero) * scale - part).sum(axis=-1, keepdims=True)
+            better, least = loss < least, np.minimum(loss, least)
+            found = (rounded, scale, zero)
+            best = tuple(np.where(better, new, old) for new, old in zip(found, best, strict=True))
+        ids[row : row + 256] = best[0].reshape(-1, inputs)
+        scales[row : row + 256], zeros[row : row + 256] = best[1][..., 0], best[2][..., 0]
+    return ids, scales, zeros
