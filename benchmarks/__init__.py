@@ -4,4 +4,5 @@
 
     python -m benchmarks.codec       what a codec keeps of rendered pieces
     python -m benchmarks.adherence   whether takes hold what their prompts ask for
+    python -m benchmarks.midi        how well notes and drum hits are heard
 """

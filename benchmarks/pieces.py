@@ -28,13 +28,18 @@ class Excerpt:
 
 def excerpts(piece: Piece, *starts: float) -> list[Excerpt]:
     """Render ``piece`` and cut out what is heard from each of ``starts`` on."""
-    sound = _renderer().render(piece)
+    sound = render(piece)
     length = round(EXCERPT_SECONDS * RATE)
     firsts = [round(start * RATE) for start in starts]
     return [
         Excerpt(piece, start, sound[first : first + length])
         for start, first in zip(starts, firsts, strict=True)
     ]
+
+
+def render(piece: Piece) -> FloatArray:
+    """The whole piece, mono ``[N]`` at ``RATE``."""
+    return _renderer().render(piece)
 
 
 def pieces(first_seed: int, wanted: Callable[[Piece], bool]) -> Iterator[Piece]:
