@@ -21,13 +21,13 @@ LAYERS = (
     {"types"},
     {"delay", "noise", "sampling", "prompting", "framecodec", "codecstream", "files", "tags", "spectrum", "devices"},
     {"audio"},
-    {"request", "states", "beats"},
+    {"request", "states", "speaker", "beats"},
     {"checkpoints", "text", "melody", "codec", "engine", "take", "midi"},
     {"streaming"},
     {"openvino"},
+    {"studio"},
     {"model", "stems"},
     {"recipes"},
-    {"studio"},
     {"jobs", "client"},
     {"ui"},
     {"server"},
@@ -37,7 +37,7 @@ LAYERS = (
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 # Each is imported in one module only, inside a function, and its absence is a MissingPackage.
-OPTIONAL = {"basic_pitch", "demucs", "librosa", "matplotlib", "mido", "onnxruntime"}
+OPTIONAL = {"basic_pitch", "demucs", "librosa", "matplotlib", "mido", "onnxruntime", "sounddevice"}
 OPTIONAL |= {"openvino", "ray"}
 
 # The folders of the service are loaded as a whole or not at all, so these may be imported plainly,

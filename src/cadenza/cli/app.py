@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cadenza.cli import generating, models, prompting, remaking, splitting, steering, streaming
+from cadenza.cli import (
+    generating,
+    models,
+    playing,
+    prompting,
+    remaking,
+    splitting,
+    steering,
+    streaming,
+)
 from cadenza.errors import CadenzaError
 
 
@@ -36,6 +45,7 @@ app = typer.Typer(
 )
 app.command()(generating.generate)
 app.command(epilog=steering.HELP)(streaming.stream)
+app.command(epilog=steering.HELP)(playing.play)
 app.add_typer(models.app, name="models")
 app.command()(prompting.prompt)
 app.command()(remaking.verify)

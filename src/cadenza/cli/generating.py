@@ -1,10 +1,9 @@
-"""``cadenza generate`` and ``cadenza stream``."""
+"""``cadenza generate``."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ import typer
 from cadenza.cli import options as o
 from cadenza.cli import showing
 from cadenza.cli.places import Wish, check_places, stem
-from cadenza.errors import OptionError, OutputError
+from cadenza.errors import OptionError
 
 if TYPE_CHECKING:
     from cadenza.request import GenerateRequest
@@ -74,58 +73,6 @@ def generate(
             for take, place in zip(takes, places[first:], strict=False):
                 written.append((take.save(place, format, loudness, recipe), take))
     report(written, time.monotonic() - begun, begun - started, as_json)
-
-
-@o.with_music_options
-def stream(
-    prompt: Annotated[str, typer.Argument(help="What to play.")],
-    model: o.Model = "nano",
-    raw: Annotated[
-        bool, typer.Option("--raw", help="PCM without a header: 16-bit, little-endian.")
-    ] = False,
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    offline: o.Offline = False,
-    *,
-    options: dict[str, Any],
-) -> None:
-    """Send music to standard output while it is being made: cadenza stream "…" | ffplay -"""
-    from cadenza.audio import pcm16, wav_header
-    from cadenza.request import GenerateRequest, new_seed
-
-    if sys.stdout.isatty():
-        raise OptionError(
-            "standard output is a terminal: send the sound to a player, for example | ffplay -"
-        )
-    options.setdefault("seed", new_seed())
-    GenerateRequest(prompt, **options)  # told before the model is loaded if it is wrong
-    loaded = showing.load(model, device, precision, offline, quiet=False)
-    showing.note(
-        f"seed {options['seed']}, {loaded.rate} Hz, {loaded.channels} channel(s), 16-bit PCM"
-    )
-    try:
-        if not raw:
-            _send(wav_header(loaded.rate, loaded.channels))
-        for chunk in loaded.stream(prompt, **options):
-            _send(pcm16(chunk))
-    except BrokenPipeError:
-        _abandon_output()  # the player was closed, which is how a stream usually ends
-
-
-def _send(data: bytes) -> None:
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _abandon_output()
-        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
-
-
-def _abandon_output() -> None:
-    """Python would complain once more when it flushes standard output for the last time."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(

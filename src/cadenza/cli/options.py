@@ -81,6 +81,22 @@ MUSIC: dict[str, Any] = {
     ],
 }
 
+# Arguments of Model.stream.
+Endless = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds of music.", show_default="until it is stopped", rich_help_panel=_MUSIC
+    ),
+]
+Buffer = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds made ahead at most: less is steered sooner, more plays through hitches.",
+        show_default="2",
+        rich_help_panel=_MUSIC,
+    ),
+]
+
 # Arguments of cadenza.load.
 Model = Annotated[
     str,
@@ -147,18 +163,24 @@ Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs
 
 
 def with_music_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options in ``MUSIC``; those that were used reach it as ``options``."""
+    """Give a command the options in ``MUSIC``; those that were used reach it as ``options``.
+
+    One that the command has itself stays the command's.
+    """
     signature = inspect.signature(command, eval_str=True)
+    shared = [name for name in MUSIC if name not in signature.parameters]
 
     @functools.wraps(command)
     def wrapper(**given: Any) -> None:
-        options = {name: given.pop(name) for name in MUSIC}
+        options = {name: given.pop(name) for name in shared}
         command(**given, options={k: v for k, v in options.items() if v is not None})
 
     own = [parameter for name, parameter in signature.parameters.items() if name != "options"]
     music = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in MUSIC.items()
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=MUSIC[name]
+        )
+        for name in shared
     ]
     # The music first: it is what the help should begin with.
     all_of_them = [*music, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own)]
