@@ -15,7 +15,7 @@ import soundfile
 
 import cadenza
 from cadenza.audio import FORMATS, read, write
-from cadenza.recipes import read_recipe
+from cadenza.take import read_recipe
 from tests.command import run
 from tests.sounds import sine
 

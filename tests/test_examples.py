@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 
 from cadenza.audio import read
 from cadenza.checkpoints import describe, resolve
-from cadenza.recipes import read_recipe
+from cadenza.take import read_recipe
 from cadenza.types import Audio
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -9,9 +9,8 @@ import cadenza
 from cadenza import audio as sound
 from cadenza.errors import ModelNotFound, RecipeError
 from cadenza.model import Model
-from cadenza.recipes import read_recipe
 from cadenza.tags import Tags, read_tags
-from cadenza.take import Take
+from cadenza.take import Take, read_recipe
 from cadenza.types import Recipe
 from tests.sounds import sine
 

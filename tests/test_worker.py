@@ -22,7 +22,7 @@ from cadenza.jobs import wire
 from cadenza.jobs.queue import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job
 from cadenza.jobs.store import Store
 from cadenza.jobs.workers import WorkerCard
-from cadenza.recipes import read_recipe
+from cadenza.take import read_recipe
 from tests.nursery import MOMENTS, Nursery, is_alive, nursery
 from tests.sounds import sine
 

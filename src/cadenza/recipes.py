@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
 from cadenza.audio import read
 from cadenza.errors import RecipeError
 from cadenza.model import Model, load
 from cadenza.request import GenerateRequest, fingerprint
-from cadenza.tags import read_tags
-from cadenza.take import Take
+from cadenza.take import Take, read_recipe
 from cadenza.types import Progress, Recipe, Source
 
 
@@ -30,23 +27,6 @@ class Verification:
     def same(self) -> bool:
         """Whether the codes are the same, every one of them."""
         return self.take.codes.sha256 == self.recipe.codes_sha256
-
-
-def read_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """The recipe in the tags of a sound file, or in the ``.json`` that lay beside one.
-
-    Raises:
-        RecipeError: there is no such file, or no recipe in it.
-    """
-    place = Path(path)
-    try:
-        text = place.read_text("utf-8") if place.suffix == ".json" else read_tags(place).comment
-    except (OSError, UnicodeDecodeError, soundfile.LibsndfileError, TypeError) as error:
-        reason = "does not exist" if not place.exists() else "is neither a sound nor a recipe"
-        raise RecipeError(f"{place} {reason}: give a file that Cadenza made") from error
-    if not text:
-        raise RecipeError(f"{place} has no recipe in its tags: give a file that Cadenza made")
-    return Recipe.from_json(text)
 
 
 def verify(

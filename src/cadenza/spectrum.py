@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -33,3 +36,16 @@ def band_power(
         for first in range(0, len(frames), FRAMES_AT_ONCE)
     ]
     return np.concatenate(blocks).astype(np.float32)
+
+
+@lru_cache
+def mel_filters(rate: int, fft: int, bands: int, low: float, high: float) -> FloatArray:
+    """Triangles ``[fft // 2 + 1, bands]`` between equal steps of the mel scale from ``low`` to
+    ``high`` hertz (O'Shaughnessy 1987)."""
+    first, last = (2595 * math.log10(1 + hertz / 700) for hertz in (low, high))
+    edges = 700 * (10 ** (np.linspace(first, last, bands + 2) / 2595) - 1)
+    hertz = np.fft.rfftfreq(fft, 1 / rate)[:, None]
+    up = (hertz - edges[:-2]) / np.diff(edges[:-1])
+    down = (edges[2:] - hertz) / np.diff(edges[1:])
+    filters: FloatArray = np.maximum(0, np.minimum(up, down)).astype(np.float32)
+    return filters

@@ -8,9 +8,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import soundfile
+
 from cadenza import audio as sound
+from cadenza.errors import RecipeError
 from cadenza.files import write_atomically
-from cadenza.tags import Tags
+from cadenza.tags import Tags, read_tags
 from cadenza.types import Audio, Codes, Recipe
 
 MAX_TITLE = 100  # characters; the whole prompt is in the recipe
@@ -54,3 +57,20 @@ class Take:
             text = json.dumps(dataclasses.asdict(self.recipe), ensure_ascii=False, indent=2)
             write_atomically(place.with_suffix(".json"), f"{text}\n".encode())
         return place
+
+
+def read_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """The recipe in the tags of a sound file, or in the ``.json`` that lay beside one.
+
+    Raises:
+        RecipeError: there is no such file, or no recipe in it.
+    """
+    place = Path(path)
+    try:
+        text = place.read_text("utf-8") if place.suffix == ".json" else read_tags(place).comment
+    except (OSError, UnicodeDecodeError, soundfile.LibsndfileError, TypeError) as error:
+        reason = "does not exist" if not place.exists() else "is neither a sound nor a recipe"
+        raise RecipeError(f"{place} {reason}: give a file that Cadenza made") from error
+    if not text:
+        raise RecipeError(f"{place} has no recipe in its tags: give a file that Cadenza made")
+    return Recipe.from_json(text)

@@ -7,12 +7,11 @@ suppression»; beats by dynamic programming, Ellis 2007, «Beat tracking by dyna
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cadenza.spectrum import band_power
+from cadenza.spectrum import band_power, mel_filters
 from cadenza.types import FloatArray
 
 Values = NDArray[np.float64]
@@ -46,7 +45,8 @@ def onsets(samples: FloatArray, rate: int) -> tuple[Values, Values]:
     ``samples [N]`` are mono; there are ``rate / HOP`` frames a second.
     """
     level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-    power = band_power(samples * np.float32(LEVEL / max(level, 1e-9)), FFT, HOP, _mel_filters(rate))
+    filters = mel_filters(rate, FFT, BANDS, LOWEST, rate / 2)
+    power = band_power(samples * np.float32(LEVEL / max(level, 1e-9)), FFT, HOP, filters)
     bands = np.log1p(COMPRESSION * np.sqrt(power))
     rise = np.zeros(bands.shape)
     rise[LAG:] = np.maximum(bands[LAG:] - bands[:-LAG], 0)
@@ -143,15 +143,3 @@ def _wave(flux: Values) -> Values:
 def _at(values: Values, places: Values) -> Values:
     """``values [N]`` at fractional ``places``, between neighbours; 0 past the end."""
     return np.asarray(np.interp(places, np.arange(len(values)), values, right=0.0))
-
-
-@lru_cache
-def _mel_filters(rate: int) -> FloatArray:
-    """Triangles ``[bins, bands]`` between equal steps of the mel scale (O'Shaughnessy 1987)."""
-    low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (LOWEST, rate / 2))
-    edges = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
-    hertz = np.fft.rfftfreq(FFT, 1 / rate)[:, None]
-    up = (hertz - edges[:-2]) / np.diff(edges[:-1])
-    down = (edges[2:] - hertz) / np.diff(edges[1:])
-    filters: FloatArray = np.maximum(0, np.minimum(up, down)).astype(np.float32)
-    return filters

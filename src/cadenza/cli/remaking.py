@@ -61,7 +61,8 @@ def again(
 ) -> None:
     """Start from a file's recipe and change some of it."""
     from cadenza.recipes import again as make_again
-    from cadenza.recipes import read_recipe, reference
+    from cadenza.recipes import reference
+    from cadenza.take import read_recipe
 
     started = time.monotonic()
     if prompt is not None:
