@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -321,3 +322,10 @@ def test_a_link_is_followed_and_permissions_are_the_usual_ones(tmp_path: Path) -
     umask = os.umask(0)
     os.umask(umask)
     assert write_atomically(tmp_path / "b.wav", b"").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_equal_sounds_are_equal_files_whenever_they_are_written() -> None:
+    """libsndfile notes the second in which a float WAV was written."""
+    first = sound.encode(sine(0.1), "wavfloat")
+    time.sleep(1.1)
+    assert sound.encode(sine(0.1), "wavfloat") == first

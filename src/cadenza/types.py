@@ -155,6 +155,18 @@ class Key:
     def __str__(self) -> str:
         return f"{PITCH_CLASSES[self.tonic]} {self.mode}"
 
+    @classmethod
+    def parse(cls, text: str) -> Key:
+        """Read what ``str`` gives, «Eb minor».
+
+        Raises:
+            OptionError: it is no key.
+        """
+        name, _, mode = text.partition(" ")
+        if name not in PITCH_CLASSES:
+            raise OptionError(f"{text!r} is no key: write it like «{cls(3, 'minor')}»")
+        return cls(PITCH_CLASSES.index(name), mode)
+
 
 @dataclass(frozen=True)
 class ModelIdentity:

@@ -1,0 +1,1 @@
+"""Many takes to one piece: bands, mixes, loops, auditions, and sessions that a DAW opens."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from cadenza.beats import Analysis, analyse, fit
 from cadenza.studio.stretch import stretch
 from cadenza.types import Audio, Key
 
+TRUSTED = 0.1  # clarity of a pulse; below lies what noise has, and nothing is corrected by it
 TEMPO_TOLERANCE = 0.02  # of the tempo, within which a track is in time
 MOST_STRETCH = 0.08  # more is heard as a fault of its own
 LEAST_STRETCH = 0.0005  # less is 0.15 s in five minutes, and measured no better
@@ -63,7 +64,7 @@ class Alignment:
 
 def align(audio: Audio, grid: Grid, pitched: bool) -> tuple[Audio, Alignment]:
     """A take brought onto the grid as far as it goes, exactly ``grid.samples`` long."""
-    heard = analyse(audio, grid.tempo)
+    heard = _trusted(analyse(audio, grid.tempo))
     tuned = 0.0
     if pitched and LEAST_DETUNED <= abs(heard.tuning) <= MOST_DETUNED:
         tuned = -heard.tuning
@@ -78,7 +79,7 @@ def align(audio: Audio, grid: Grid, pitched: bool) -> tuple[Audio, Alignment]:
     cut = heard.downbeats[0] * scale * stretched if heard.downbeats else 0.0
     lacking = grid.samples - (audio.samples.shape[1] - round(cut * grid.rate))
     fitted = _fitted(audio, round(cut * grid.rate), grid.samples)
-    now = analyse(fitted, grid.tempo)
+    now = _trusted(analyse(fitted, grid.tempo))
     faults = _faults(fitted, now, grid, pitched, max(lacking, 0) / grid.rate)
     return fitted, Alignment(
         tempo=heard.tempo,
@@ -97,6 +98,11 @@ def align(audio: Audio, grid: Grid, pitched: bool) -> tuple[Audio, Alignment]:
 def in_key(chroma: tuple[float, ...], key: Key, heard: Key | None) -> bool:
     """Whether the pitches agree with ``key`` as well as with the one heard, or nearly so."""
     return heard is None or fit(chroma, key) >= fit(chroma, heard) - KEY_TOLERANCE
+
+
+def _trusted(heard: Analysis) -> Analysis:
+    """Without the pulse, where that may be chance."""
+    return heard if heard.clarity >= TRUSTED else replace(heard, tempo=None, beats=())
 
 
 def _faults(

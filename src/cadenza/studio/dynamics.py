@@ -32,20 +32,20 @@ def duck(samples: Samples, drums: Samples, rate: int, depth: float) -> Samples:
     return np.asarray(ducked)
 
 
-def limit(samples: Samples, rate: int, ceiling: float) -> Samples:
-    """``samples [C, N]`` with no true peak above ``ceiling`` dBTP.
+def limiting(samples: Samples, rate: int, ceiling: float) -> Curve:
+    """The gain ``[N]`` with which ``samples [C, N]`` have no true peak above ``ceiling`` dBTP.
 
-    The gain goes down ahead of a peak and comes back slowly; nothing is clipped or delayed.
+    It goes down ahead of a peak and comes back slowly; nothing is clipped or delayed.
     """
     allowed = ceiling - MARGIN
     over = 20 * np.log10(peak_curve(samples) + 1e-12) - allowed
     if over.max(initial=-1.0) <= 0:
-        return samples
+        return np.ones(samples.shape[1])
     needed = _released(np.minimum(-over, 0), rate, LIMIT_RELEASE)
-    limited = samples * _gain(needed, round(LOOK_AHEAD * rate))
+    gain = _gain(needed, round(LOOK_AHEAD * rate))
     # Between two samples the gain moves, too, so a hundredth of a decibel may be left over.
-    left = max(20 * math.log10(true_peak(limited)) - allowed, 0.0)
-    return np.asarray(limited * 10 ** (-left / 20))
+    left = max(20 * math.log10(true_peak(samples * gain)) - allowed, 0.0)
+    return np.asarray(gain * 10 ** (-left / 20))
 
 
 def true_peak(samples: Samples) -> float:

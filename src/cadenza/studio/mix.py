@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cadenza.audio import loudness
 from cadenza.errors import AudioError, OptionError
-from cadenza.studio.dynamics import duck, limit
+from cadenza.studio.dynamics import duck, limiting
 from cadenza.studio.filters import Samples, equalise
 from cadenza.studio.reverb import reverberate
 from cadenza.studio.settings import Bus, Strip
@@ -24,8 +26,16 @@ CLOSE = 0.05  # LU that the mix may miss its loudness by
 ROUNDS = 4  # of limiting and measuring until it is close
 
 
-def mix(tracks: Mapping[str, Audio], strips: Mapping[str, Strip], bus: Bus) -> Audio:
-    """The tracks, each through its strip, as stereo ``[2, N]`` at their rate.
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """A finished mix: ``audio [2, N]``, and the ``gain [N]`` that the bus gave to the sum."""
+
+    audio: Audio
+    gain: NDArray[np.float64]
+
+
+def mix(tracks: Mapping[str, Audio], strips: Mapping[str, Strip], bus: Bus) -> Mix:
+    """The tracks, each through its strip, as stereo at their rate.
 
     Args:
         tracks: of equal rate and length, mono or stereo, by name.
@@ -36,23 +46,35 @@ def mix(tracks: Mapping[str, Audio], strips: Mapping[str, Strip], bus: Bus) -> A
         OptionError: a track without a strip, or one that ducks under a track that is not there.
     """
     _check(tracks, strips)
+    total = sum(_in_mix(name, tracks, strips, bus) for name in tracks)
     rate = next(iter(tracks.values())).rate
-    length = next(iter(tracks.values())).samples.shape[1]
-    dry, sent = np.zeros((2, length)), np.zeros((2, length))
-    for name, audio in tracks.items():
-        strip = strips[name]
-        if strip.mute:
-            continue
-        placed = place(audio, strip)
-        if strip.duck_under:
-            drums = tracks[strip.duck_under].samples.astype(np.float64)
-            placed = duck(placed, drums, rate, strip.duck)
-        dry += placed
-        if strip.reverb > NO_REVERB:
-            sent += placed * _factor(strip.reverb)
-    if sent.any():
-        dry += reverberate(sent, rate, bus)
-    return _finish(dry, rate, bus)
+    samples = np.asarray(total)
+    gain = _mastering(samples, rate, bus)
+    return Mix(Audio((samples * gain).astype(np.float32), rate), gain)
+
+
+def stem(
+    name: str, tracks: Mapping[str, Audio], strips: Mapping[str, Strip], bus: Bus, mixed: Mix
+) -> Audio:
+    """What one track is of a mix, with its room: all stems add up to the mix."""
+    samples = _in_mix(name, tracks, strips, bus) * mixed.gain
+    return Audio(samples.astype(np.float32), tracks[name].rate)
+
+
+def _in_mix(
+    name: str, tracks: Mapping[str, Audio], strips: Mapping[str, Strip], bus: Bus
+) -> Samples:
+    """One track and what the room answers to it, ``[2, N]``, ahead of the bus."""
+    audio, strip = tracks[name], strips[name]
+    if strip.mute:
+        return np.zeros((2, audio.samples.shape[1]))
+    placed = place(audio, strip)
+    if strip.duck_under:
+        drums = tracks[strip.duck_under].samples.astype(np.float64)
+        placed = duck(placed, drums, audio.rate, strip.duck)
+    if strip.reverb > NO_REVERB:
+        placed = placed + reverberate(placed * _factor(strip.reverb), audio.rate, bus)
+    return placed
 
 
 def place(audio: Audio, strip: Strip) -> Samples:
@@ -72,19 +94,19 @@ def level_of(audio: Audio, strip: Strip) -> float:
     return loudness(Audio(place(audio, strip).astype(np.float32), audio.rate))
 
 
-def _finish(samples: Samples, rate: int, bus: Bus) -> Audio:
-    """To the loudness of the bus, or as near as its ceiling allows."""
+def _mastering(samples: Samples, rate: int, bus: Bus) -> NDArray[np.float64]:
+    """The gain ``[N]`` to the loudness of the bus, or as near as its ceiling allows."""
     measured = loudness(Audio(samples.astype(np.float32), rate))
     if not math.isfinite(measured):
-        return Audio(samples.astype(np.float32), rate)
-    gain = bus.loudness - measured
+        return np.ones(samples.shape[1])
+    level = bus.loudness - measured
     for _ in range(ROUNDS):
-        limited = Audio(limit(samples * _factor(gain), rate, bus.ceiling).astype(np.float32), rate)
-        missing = bus.loudness - loudness(limited)
+        gain = limiting(samples * _factor(level), rate, bus.ceiling) * _factor(level)
+        missing = bus.loudness - loudness(Audio((samples * gain).astype(np.float32), rate))
         if abs(missing) < CLOSE:
             break
-        gain += missing
-    return limited
+        level += missing
+    return np.asarray(gain)
 
 
 def _check(tracks: Mapping[str, Audio], strips: Mapping[str, Strip]) -> None:

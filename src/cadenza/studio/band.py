@@ -1,0 +1,202 @@
+"""A band: one piece out of tracks that a model plays each by itself.
+
+All that is made is kept in the session's folder at once, and what is to be done next follows from
+what lies there. So a session whose process was killed goes on where it stopped, and ends with the
+same bits as one that ran through.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from cadenza import audio as sound
+from cadenza.errors import OptionError, SessionError
+from cadenza.prompting import check_prompt
+from cadenza.request import new_seed
+from cadenza.studio.asked import asked
+from cadenza.studio.finishing import balanced, mix_session, with_notes
+from cadenza.studio.folder import Folder
+from cadenza.studio.mix import level_of
+from cadenza.studio.player import Player, Progress
+from cadenza.studio.roles import check_tracks, prompt_for, role_of
+from cadenza.studio.session import Session, Track
+from cadenza.studio.trying import Tries
+
+
+def plan(
+    player: Player,
+    prompt: str,
+    tracks: Sequence[str],
+    *,
+    prompts: Mapping[str, str] | None = None,
+    how: str = "together",
+    bars: int = 8,
+    seed: int | None = None,
+    retries: int = 2,
+    guidance: float = 3.0,
+    duck: bool = False,
+) -> Session:
+    """What a band is going to play, before a note of it is made.
+
+    Args:
+        tracks: instruments, each a track; a second of the same is called «guitar 2».
+        prompts: of single tracks, in place of the ones that the rules make.
+        how: ``together`` (all in one batch) or ``layered`` (one after the other, each hearing
+            what is there).
+        bars: the length.
+        retries: how often a track is made again that cannot be brought onto the grid.
+        duck: let the bass step back under the kick.
+
+    Raises:
+        PromptError: a prompt that is empty or too long.
+        OptionError: an option out of range, or tracks that make no band.
+    """
+    check_prompt(prompt)
+    own = dict(prompts or {})
+    check_tracks(tracks, own)
+    wanted = asked(prompt)
+    made = []
+    for name in tracks:
+        role = role_of(name)
+        words = own[name] if name in own else prompt_for(name, wanted)
+        check_prompt(words, f"prompt of {name}")
+        made.append(Track(name, role.name, words, role.level, role.strip))
+    session = Session(
+        prompt=prompt,
+        model=player.name,
+        how=how,
+        seed=new_seed() if seed is None else seed,
+        retries=retries,
+        guidance=guidance,
+        tempo=wanted.tempo,
+        meter=wanted.meter,
+        bars=bars,
+        key=wanted.key,
+        rate=player.rate,
+        tracks=tuple(_ducked(made) if duck else made),
+    )
+    session.check()
+    return session
+
+
+def band(
+    player: Player,
+    prompt: str,
+    tracks: Sequence[str],
+    folder: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Session:
+    """Make a band's session in ``folder``; ``options`` are those of :func:`plan`.
+
+    Raises:
+        CadenzaError: see :func:`plan`, :meth:`Folder.begin` and :func:`resume`.
+    """
+    begun = Folder.begin(folder, plan(player, prompt, tracks, **options), force)
+    return resume(player, begun.path, progress=progress)
+
+
+def resume(
+    player: Player, folder: str | os.PathLike[str], *, progress: Progress | None = None
+) -> Session:
+    """Go on with a session that was begun, to its end; a finished one is mixed again.
+
+    Raises:
+        SessionError: there is none, or it is damaged.
+        OptionError: another model than the session's.
+        CadenzaError: as for :meth:`cadenza.Model.generate_batch`.
+    """
+    place = Folder.open(folder)
+    session = place.load()
+    _check_player(session, player)
+    tries = Tries(player, place, session, progress)
+    tries.make_all()
+    session = tries.session
+    for track in session.tracks:
+        if not track.settled:
+            session = session.with_track(_settled(track, tries, place))
+            place.save(session)
+    session = with_notes(session, place, place.read_tracks(session))
+    place.save(replace(session, finished=True))
+    return mix_session(place)
+
+
+def remake(
+    player: Player,
+    folder: str | os.PathLike[str],
+    track: str,
+    *,
+    seed: int | None = None,
+    prompt: str | None = None,
+    progress: Progress | None = None,
+) -> Session:
+    """Make one track of a finished session again and keep the others; it stays as loud as it was.
+
+    Its earlier takes stay in the folder.
+
+    Raises:
+        SessionError: there is no session, or it is damaged or not finished.
+        OptionError: no such track, or another model than the session's.
+        CadenzaError: as for :meth:`cadenza.Model.generate_batch`.
+    """
+    place = Folder.open(folder)
+    session = place.load()
+    old = session.track(track)
+    if not session.finished:
+        raise SessionError(f"{place.path} is not finished: go on with cadenza resume {place.path}")
+    _check_player(session, player)
+    if prompt is not None:
+        check_prompt(prompt, f"prompt of {track}")
+    seed = new_seed() if seed is None else seed
+    words = old.prompt if prompt is None else prompt
+    if place.take(track, seed).exists() and place.recipe(track, seed).prompt != words:
+        raise OptionError(f"{track} has a take of seed {seed} for another prompt: choose another")
+    level = level_of(place.read_tracks(session)[track], old.strip)
+    changed = replace(
+        old,
+        prompt=words,
+        level=round(level, 2) if math.isfinite(level) else old.level,
+        seed=seed,
+        pinned=True,
+        report={},
+    )
+    begun = replace(session.with_track(changed), finished=False)
+    begun.check()
+    place.midi(track).unlink(missing_ok=True)
+    place.save(begun)
+    return resume(player, place.path, progress=progress)
+
+
+def _settled(track: Track, tries: Tries, place: Folder) -> Track:
+    """The track with the best of its takes, which is written onto the grid."""
+    seed, audio, alignment = tries.best(track)
+    sound.write(audio, place.track(track.name), "wav24")
+    stored = sound.read(place.track(track.name))
+    found = {**asdict(alignment), "tries": tries.count(track)}
+    recipe = asdict(place.recipe(track.name, seed))
+    return balanced(replace(track, seed=seed, report=found, recipe=recipe), stored)
+
+
+def _ducked(tracks: Sequence[Track]) -> list[Track]:
+    """Every bass under the first drums, if there are both."""
+    drums = [track.name for track in tracks if track.role == "drums"]
+    return [
+        replace(track, strip=replace(track.strip, duck_under=drums[0]))
+        if drums and track.role == "bass"
+        else track
+        for track in tracks
+    ]
+
+
+def _check_player(session: Session, player: Player) -> None:
+    if (session.model, session.rate) != (player.name, player.rate):
+        raise OptionError(
+            f"the session was made with {session.model} at {session.rate} Hz, this is "
+            f"{player.name} at {player.rate} Hz: load the same model"
+        )

@@ -1,0 +1,77 @@
+"""From the tracks of a session to its mix, and to what other programs open."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from cadenza import audio as sound
+from cadenza.errors import MissingPackage
+from cadenza.midi import Track as MidiTrack
+from cadenza.midi import transcribe, transcribe_drums
+from cadenza.midi import write as write_midi
+from cadenza.studio.folder import Folder
+from cadenza.studio.mix import level_of, mix, stem
+from cadenza.studio.roles import role_named
+from cadenza.studio.session import Session, Track
+from cadenza.tags import Tags
+from cadenza.types import Audio, Note
+
+NO_MIDI = "no MIDI: "
+LOUDEST, QUIETEST = 40.0, -60.0  # decibels that a strip can give
+
+
+def mix_session(folder: Folder) -> Session:
+    """Mix the tracks of a session as ``session.json`` says; the same file gives the same bits.
+
+    ``mix.wav``, the stems and the files for other programs are written anew.
+
+    Raises:
+        SessionError: the session is not finished, damaged, or lacks a track.
+        OutputError: it cannot be written.
+    """
+    session = folder.load()
+    tracks = folder.read_tracks(session)
+    mixed = mix(tracks, session.strips, session.bus)
+    for name in tracks:
+        made = stem(name, tracks, session.strips, session.bus, mixed)
+        sound.write(made, folder.stem(name), "wavfloat")
+    tags = Tags(title=session.prompt[:100], software=f"Cadenza {session.package}")
+    sound.write(mixed.audio, folder.mix, "wav24", tags)
+    return session
+
+
+def balanced(track: Track, audio: Audio) -> Track:
+    """The track with its gain set so that it is as loud as its level; silence keeps its gain."""
+    level = level_of(audio, replace(track.strip, gain=0.0))
+    if not math.isfinite(level):
+        return track
+    gain = round(min(max(track.level - level, QUIETEST), LOUDEST), 1)
+    return replace(track, strip=replace(track.strip, gain=gain))
+
+
+def with_notes(session: Session, folder: Folder, tracks: dict[str, Audio]) -> Session:
+    """Transcribe the tracks that have no MIDI file yet, and write one for each.
+
+    What is not installed is noted in the session and leaves it without notes.
+    """
+    for track in session.tracks:
+        if folder.midi(track.name).exists():
+            continue
+        role = role_named(track.role)
+        try:
+            notes = _notes(tracks[track.name], role.pitched)
+            whole = MidiTrack(track.name, notes, role.program, drums=not role.pitched)
+            write_midi(folder.midi(track.name), [whole], session.grid.tempo, session.meter)
+        except MissingPackage as error:
+            said = tuple(note for note in session.notes if not note.startswith(NO_MIDI))
+            session = replace(session, notes=(*said, f"{NO_MIDI}{error}"))
+            continue
+        session = session.with_track(replace(track, notes=tuple(notes)))
+    return session
+
+
+def _notes(audio: Audio, pitched: bool) -> list[Note]:
+    if audio.peak < sound.SILENCE:
+        return []
+    return transcribe(audio) if pitched else transcribe_drums(audio)
