@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Annotated, Any
 
@@ -9,11 +10,15 @@ import typer
 from typer.core import TyperGroup
 
 from cadenza.cli import (
+    cache,
     generating,
+    looking,
     models,
+    notes,
     playing,
     prompting,
     remaking,
+    serving,
     splitting,
     steering,
     streaming,
@@ -47,10 +52,16 @@ app.command()(generating.generate)
 app.command(epilog=steering.HELP)(streaming.stream)
 app.command(epilog=steering.HELP)(playing.play)
 app.add_typer(models.app, name="models")
+app.add_typer(cache.app, name="cache")
 app.command()(prompting.prompt)
 app.command()(remaking.verify)
 app.command()(remaking.again)
 app.command()(splitting.split)
+app.command()(notes.midi)
+app.command()(looking.show)
+app.command()(serving.serve)
+app.command()(serving.worker)
+app.add_typer(serving.keys, name="keys")
 
 
 def _show_version(wanted: bool) -> None:
@@ -68,7 +79,11 @@ def _options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version."),
     ] = False,
 ) -> None:
-    pass
+    told = logging.StreamHandler()  # on standard error
+    told.setFormatter(logging.Formatter("cadenza: %(message)s"))
+    logger = logging.getLogger("cadenza")
+    logger.handlers, logger.propagate = [told], False
+    logger.setLevel(logging.INFO)
 
 
 def main() -> None:

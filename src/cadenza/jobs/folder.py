@@ -13,6 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cadenza.errors import NotFound, OutputError
@@ -46,6 +47,15 @@ class Folder:
     def attempt(self, job: Job) -> Path:
         """Where the attempt that ``job`` was leased for writes."""
         return self.root / "results" / _checked(job.id) / str(job.attempt)
+
+    def keep(self, job: Job, counts: bool) -> None:
+        """Remove what earlier attempts left, and this one's files unless they are the result."""
+        folder = self.attempt(job).parent
+        for place in folder.glob("*"):
+            if int(place.name) < job.attempt or (place == self.attempt(job) and not counts):
+                shutil.rmtree(place, ignore_errors=True)
+        with suppress(OSError):  # the result is in it
+            folder.rmdir()
 
     def result(self, job: Job, name: str) -> Path:
         """One file of a job that is done.

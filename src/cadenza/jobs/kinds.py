@@ -85,12 +85,14 @@ MUSIC = {
 }
 
 
-class _Listen(Asked):
+class ListenBase(Asked):
+    """Options of what is heard while it is made."""
+
     duration: float | None = Field(None, description="Seconds; null goes on until it is closed.")
     buffer: float = Field(BUFFER, description="Seconds that are made ahead of the listener.")
 
     @model_validator(mode="after")
-    def _as_a_stream(self) -> _Listen:
+    def _as_a_stream(self) -> ListenBase:
         try:
             check_stream(self.duration, self.buffer)
         except OptionError as error:
@@ -99,7 +101,7 @@ class _Listen(Asked):
 
 
 Generate = asked(GenerateRequest, "Generate", SoundFile, MUSIC)
-Listen = asked(GenerateRequest, "Listen", _Listen, MUSIC)
+Listen = asked(GenerateRequest, "Listen", ListenBase, MUSIC)
 
 
 def _generate(request: Any, work: Work) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import shutil
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -138,7 +137,6 @@ class Worker:
 
     def _do(self, doing: _Doing) -> None:
         job, queue = doing.job, self._store.queue
-        folder = self._store.folder.attempt(job)
         counts = False  # whether what was written is the job's result
         try:
             files = self._make(doing)
@@ -153,8 +151,7 @@ class Worker:
             told = _told(error)
             self._insist(lambda: queue.finish(job, FAILED, error=told))
         finally:
-            if not counts:
-                shutil.rmtree(folder, ignore_errors=True)
+            self._store.folder.keep(job, counts)
             with self._lock:
                 self._doing.remove(doing)
             self._wake.set()

@@ -1,0 +1,5 @@
+"""``python -m cadenza`` is the command."""
+
+from cadenza.cli import main
+
+main()

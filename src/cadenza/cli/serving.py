@@ -1,0 +1,175 @@
+"""``cadenza serve``, ``cadenza worker`` and ``cadenza keys``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cadenza.cli import options as o
+from cadenza.cli import showing
+from cadenza.errors import MissingPackage, OptionError
+
+if TYPE_CHECKING:
+    from cadenza.jobs.store import Store
+    from cadenza.jobs.worker import Worker
+
+NEEDED = ("fastapi", "uvicorn", "websockets", "sqlalchemy", "alembic", "prometheus_client")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="CADENZA_FOLDER",
+        help="Results, uploads and the database.",
+        show_default="~/.local/share/cadenza",
+    ),
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CADENZA_DATABASE",
+        help="Another database: postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
+        show_default="SQLite in the folder",
+    ),
+]
+
+keys = typer.Typer(help="The keys of a server that others reach.", no_args_is_help=True)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = 8000,
+    model: o.Model = "nano",
+    device: o.Device = "auto",
+    precision: o.Precision = "auto",
+    offline: o.Offline = False,
+    folder: Folder = None,
+    database: DatabaseUrl = None,
+    workers: Annotated[
+        int, typer.Option(min=0, max=64, help="Worker processes beside the server; 0 is none.")
+    ] = 1,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Ask nobody for a key, wherever it listens.")
+    ] = False,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="A site whose pages may use the server, as https://example.org."),
+    ] = None,
+) -> None:
+    """Serve the web page and the API: jobs, streams, uploads."""
+    store = _open(folder, database)
+    from cadenza.server.running import listen, run
+    from cadenza.server.settings import Settings
+
+    loopback = host in LOOPBACK
+    needs_keys = not (insecure or loopback)
+    if needs_keys and not any(key.revoked is None for key in store.keys.all()):
+        raise OptionError(
+            f"{host} can be reached by others, and there is no key yet: make one with "
+            "cadenza keys new NAME, or say --insecure"
+        )
+    listener = listen(host, port)
+    settings = Settings(keys=needs_keys, loopback=loopback, origins=tuple(allow_origin or ()))
+    arguments = ["--model", model, "--device", device, "--precision", precision]
+    arguments += ["--folder", str(store.folder.root), *(["--offline"] if offline else [])]
+    if database is not None:
+        os.environ["CADENZA_DATABASE"] = database  # not an argument: others can read those
+    shown = f"[{host}]" if ":" in host else host
+    print(f"Cadenza is at http://{shown}:{listener.getsockname()[1]}", flush=True)
+    run(store, settings, listener, workers, arguments)
+
+
+def worker(
+    model: o.Model = "nano",
+    device: o.Device = "auto",
+    precision: o.Precision = "auto",
+    offline: o.Offline = False,
+    folder: Folder = None,
+    database: DatabaseUrl = None,
+    host: Annotated[str, typer.Option(help="Where the server reaches it.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = 0,
+    public: Annotated[
+        str | None, typer.Option(help="The name of this machine for the server.")
+    ] = None,
+    slots: Annotated[int, typer.Option(min=1, max=256, help="Jobs at once.")] = 8,
+    streams: Annotated[int, typer.Option(min=0, max=256, help="Streams at once.")] = 8,
+    child: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Do the jobs of a server that runs elsewhere; cadenza serve starts one by itself."""
+    store = _open(folder, database)
+    loaded = showing.load(model, device, precision, offline, quiet=child is not None)
+    from cadenza.jobs.worker import Worker
+
+    made = Worker(
+        store,
+        loaded,
+        slots=slots,
+        streams=streams,
+        host=host,
+        port=port,
+        public=public,
+        id=child,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: made.stop())
+    if child is not None:
+        threading.Thread(target=_stop_with_parent, args=(made,), daemon=True).start()
+    made.run()
+
+
+@keys.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Whose it is.")],
+    priority: Annotated[int, typer.Option(help="The highest that it may ask for.")] = 0,
+    folder: Folder = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Make a key. It is shown once, and only its fingerprint is kept."""
+    key, secret = _open(folder, database).keys.new(name, priority)
+    showing.note(f"key {key.id} for {key.name}; it is not shown again")
+    print(secret)
+
+
+@keys.command("list")
+def list_(folder: Folder = None, database: DatabaseUrl = None) -> None:
+    """List the keys by id and name."""
+    for key in _open(folder, database).keys.all():
+        state = "" if key.revoked is None else "  revoked"
+        made = time.strftime("%Y-%m-%d", time.localtime(key.created))
+        print(f"{key.id}  {made}  priority {key.priority}  {key.name}{state}")
+
+
+@keys.command()
+def revoke(
+    id: Annotated[str, typer.Argument(help="As cadenza keys list shows it.")],
+    folder: Folder = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Let a key open nothing any more."""
+    _open(folder, database).keys.revoke(id)
+
+
+def _stop_with_parent(made: Worker) -> None:
+    sys.stdin.buffer.read()  # the pipe closes when the parent ends, however it does
+    made.stop()
+
+
+def _open(folder: Path | None, database: str | None) -> Store:
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        what = f"what the service needs ({', '.join(missing)})"
+        raise MissingPackage(what, "pip install 'cadenza[server]'")
+    from cadenza.jobs.store import Store
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Store.open(folder or Path(data).expanduser() / "cadenza", database)

@@ -1,0 +1,61 @@
+"""A server that listens, with its workers beside it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+
+import uvicorn
+
+from cadenza.errors import OptionError
+from cadenza.jobs.store import Store
+from cadenza.server.app import create_app
+from cadenza.server.settings import Settings
+from cadenza.server.supervising import Supervisor
+
+SEND_BYTES = 128 * 1024  # of sound that wait in a connection, so that a slow reader is felt soon
+GRACE_SECONDS = 3  # for open streams when the server stops
+MAX_CONNECTIONS = 1000
+MAX_MESSAGE = 64 * 1024  # bytes of a WebSocket message that comes in
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        OptionError: nobody can listen there.
+    """
+    try:
+        [(family, *_), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        listener = socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise OptionError(
+            f"cannot listen at {host}:{port}: {error.strerror or error}; choose another --port"
+        ) from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+    return listener
+
+
+def run(
+    store: Store,
+    settings: Settings,
+    listener: socket.socket,
+    workers: int,
+    worker_arguments: Sequence[str],
+) -> None:
+    """Serve until a signal ends it."""
+    config = uvicorn.Config(
+        create_app(store, settings),
+        log_level="warning",
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ws_max_size=MAX_MESSAGE,
+        ws_per_message_deflate=False,  # sound does not shrink, and a bomb would swell
+    )
+    supervisor = Supervisor(store, workers, worker_arguments)
+    supervisor.start()
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        supervisor.stop()

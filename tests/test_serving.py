@@ -1,0 +1,123 @@
+"""``cadenza serve`` as a process, its worker beside it: from the first start to every death."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cadenza.cli import serving
+from cadenza.jobs.store import Store
+from tests.command import run
+from tests.nursery import is_alive
+from tests.service import until
+
+CADENZA = [sys.executable, "-m", "cadenza"]
+LONG = {"kind": "generate", "request": {"prompt": "jazz", "duration": 20.0, "seed": 7}}
+
+
+@contextmanager
+def served(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    command = [*CADENZA, "serve", "--port", "0", "--folder", str(folder), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        try:
+            with httpx.Client(base_url=url, timeout=30) as client:
+                yield process, client
+        finally:
+            process.terminate()
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    found = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(pid) for place in found for pid in place.read_text().split()]
+
+
+def ready(client: httpx.Client) -> bool:
+    return client.get("/readyz").status_code == 200
+
+
+def test_everything_is_killed_and_the_job_is_done_once(tmp_path: Path) -> None:
+    with served(tmp_path) as (process, client):
+        until(lambda: ready(client))
+        id = client.post("/v1/jobs", json=LONG).json()["id"]
+        until(lambda: client.get(f"/v1/jobs/{id}").json()["state"] == "running")
+        [worker] = children(process)
+        os.kill(worker, signal.SIGKILL)
+        # The server notices, gives the job to a new worker, and answers all the time.
+        until(lambda: client.get(f"/v1/jobs/{id}").json()["attempt"] == 2)
+        [heir] = children(process)
+        process.kill()
+        process.wait()
+        until(lambda: not is_alive(heir))  # a worker does not outlive its server
+    store = Store.open(tmp_path)
+    # It gave back what it could not finish, or had just finished it.
+    assert store.queue.get(id).state in ("queued", "done")
+    with served(tmp_path) as (process, client):
+        until(lambda: client.get(f"/v1/jobs/{id}").json()["state"] == "done")
+        [*_, music] = client.get(f"/v1/jobs/{id}").json()["files"]
+        assert client.get(music["url"]).content[:4] == b"RIFF"
+        process.terminate()
+        process.wait(30)
+        assert process.returncode in (0, -signal.SIGTERM)
+    assert [place.name for place in (tmp_path / "results" / id).iterdir()] == [
+        str(store.queue.get(id).attempt)
+    ]
+
+
+def test_beyond_loopback_it_needs_keys(tmp_path: Path) -> None:
+    folder = ["--folder", str(tmp_path)]
+    result = run("serve", "--host", "0.0.0.0", "--workers", "0", "--port", "0", *folder)
+    assert result.code == 1 and "cadenza keys new" in result.errors
+    made = run("keys", "new", "my phone", *folder)
+    secret = made.output.strip()
+    assert made.code == 0 and re.fullmatch(r"cdz_[\w-]{43}", secret)
+    with served(tmp_path, "--host", "0.0.0.0", "--workers", "0") as (_, client):
+        url = str(client.base_url).replace("0.0.0.0", "127.0.0.1")
+        assert httpx.get(f"{url}/v1/jobs").status_code == 401
+        headers = {"Authorization": f"Bearer {secret}"}
+        assert httpx.get(f"{url}/v1/jobs", headers=headers).json() == []
+        listed = run("keys", "list", *folder).output
+        id = listed.split()[0]
+        assert "my phone" in listed and secret not in listed
+        assert run("keys", "revoke", id, *folder).code == 0
+        assert httpx.get(f"{url}/v1/jobs", headers=headers).status_code == 401
+    assert "revoked" in run("keys", "list", *folder).output
+
+
+def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = run("serve", "--port", port, "--folder", str(tmp_path), "--workers", "0")
+        assert result.code == 1 and "choose another --port" in result.errors
+    (tmp_path / "file").touch()
+    for arguments, words in (
+        (["serve", "--folder", str(tmp_path / "file" / "x")], "cannot make"),
+        (["serve", "--database", "mysql://x/y", "--folder", str(tmp_path)], "the database must be"),
+        (["keys", "revoke", "nobody", "--folder", str(tmp_path)], "there is no key"),
+        (["keys", "new", "", "--folder", str(tmp_path)], "a key needs a name"),
+    ):
+        result = run(*arguments)
+        assert result.code == 1 and words in result.errors and result.errors.count("\n") == 1
+    monkeypatch.setattr(serving, "NEEDED", ("a_package_that_is_absent",))
+    result = run("serve", "--folder", str(tmp_path))
+    assert result.code == 1 and "pip install 'cadenza[server]'" in result.errors
+
+
+def test_a_server_without_a_worker_loads_no_torch() -> None:
+    code = (
+        "import cadenza.server.running, sys; "
+        "print(*sorted({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
