@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,14 @@ from tests.checkpoints import tiny
 
 # The models here are so small that a second thread only waits, and on a busy machine for long.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Converted models of a person who runs the tests are left alone, and made afresh."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CADENZA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

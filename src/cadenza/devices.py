@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+import os
+import sys
 
 from cadenza.errors import DeviceError
 
@@ -13,6 +14,10 @@ def choose_device(name: str) -> str:
     Raises:
         DeviceError: unknown, or not in this machine.
     """
+    if name == "cpu" or (name == "auto" and not _may_have_cuda()):
+        return "cpu"
+    import torch
+
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
@@ -25,3 +30,10 @@ def choose_device(name: str) -> str:
     if not there[name]:
         raise DeviceError(f"this machine has no {name} that PyTorch can use: choose auto or cpu")
     return name
+
+
+def _may_have_cuda() -> bool:
+    """Whether there is a driver; torch, which would know for certain, takes seconds to load."""
+    if sys.platform in ("linux", "darwin"):
+        return os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/dxg")
+    return True

@@ -9,7 +9,6 @@ of transformers, after audiocraft's ``ChromaExtractor`` (Copet et al. 2023, arXi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -22,13 +21,12 @@ from transformers.audio_utils import chroma_filter_bank
 
 from cadenza.errors import AudioError
 from cadenza.states import projected, text_states
-from cadenza.types import Audio, Conditioning, FloatArray
+from cadenza.tune import PITCH_CLASSES, RATE, TuneConditioner
+from cadenza.types import Audio, FloatArray
 
-RATE = 32_000  # hertz
 N_FFT = 16_384
 HOP = 4096
 SECONDS = 30  # what the models were trained to follow; the rest of a longer melody is not heard
-PITCH_CLASSES = 12  # from C
 
 
 def chroma(audio: Audio) -> FloatArray:
@@ -60,7 +58,7 @@ def _filters() -> Tensor:
     return torch.from_numpy(chroma_filter_bank(N_FFT, PITCH_CLASSES, RATE)).float()
 
 
-class MelodyConditioner:
+class MelodyConditioner(TuneConditioner):
     """T5, the chroma and their projections, for checkpoints of the melody family.
 
     Args:
@@ -69,38 +67,10 @@ class MelodyConditioner:
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._model, self._tokenizer = model, tokenizer
-        self._chroma_length: int = cast(Any, model).config.chroma_length
-
-    def encode(
-        self, texts: Sequence[str | None], melodies: Sequence[Audio | None]
-    ) -> list[Conditioning]:
-        """One conditioning per text and melody, either of which may be ``None``.
-
-        ``prefix [chroma_length + S, D]`` holds the melody, repeated until it fills its place, and
-        then the text.
-
-        Raises:
-            AudioError: a melody that :func:`chroma` refuses.
-        """
-        return [
-            self._conditioning(text_states(self._model, self._tokenizer, text), melody)
-            for text, melody in zip(texts, melodies, strict=True)
-        ]
-
-    def unconditional(self, conditional: Conditioning) -> Conditioning:
-        """What guidance sets against ``conditional``: no melody, and zeros for each text state.
-
-        As many zeros as there are text states: these models attend to all of the prefix, so its
-        length matters.
-        """
-        text = conditional.prefix[self._chroma_length :]
-        return self._conditioning(np.zeros_like(text), None)
-
-    def _conditioning(self, text: FloatArray, melody: Audio | None) -> Conditioning:
-        # No melody is one long C, in the reference and in training.
-        features = np.eye(1, PITCH_CLASSES, dtype=np.float32) if melody is None else chroma(melody)
-        features = np.resize(features, (self._chroma_length, PITCH_CLASSES))
-        projection = getattr(self._model, "audio_enc_to_dec_proj", None)
-        prefix = np.concatenate([projected(projection, torch.from_numpy(features)), text])
-        return Conditioning(cross=prefix[:0], prefix=prefix)
+        projection = getattr(model, "audio_enc_to_dec_proj", None)
+        super().__init__(
+            read=lambda text: text_states(model, tokenizer, text),
+            project=lambda features: projected(projection, torch.from_numpy(features)),
+            chroma=chroma,
+            length=cast(Any, model).config.chroma_length,
+        )

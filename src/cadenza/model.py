@@ -11,20 +11,17 @@ from threading import Lock
 from typing import Any, cast
 
 import numpy as np
-import torch
 
 from cadenza.audio import resample, to_channels
-from cadenza.checkpoints import Parts, load_parts, resolve
-from cadenza.codec import Codec
+from cadenza.checkpoints import Checkpoint, resolve
 from cadenza.devices import choose_device
-from cadenza.engine import Emission, Engine, Request, SharedBackend, TorchBackend
+from cadenza.engine import Emission, Engine, Request, SharedBackend
 from cadenza.errors import AudioError, DeviceError, OptionError
-from cadenza.melody import RATE as MELODY_RATE
-from cadenza.melody import MelodyConditioner
+from cadenza.machine import Machine
 from cadenza.request import BUFFER, GenerateRequest, check_stream
 from cadenza.streaming import Performance, Producer, Solo, Sounding, Stream
 from cadenza.take import Take
-from cadenza.text import TextConditioner
+from cadenza.tune import RATE as TUNE_RATE
 from cadenza.types import (
     Audio,
     Codes,
@@ -37,7 +34,7 @@ from cadenza.types import (
     Source,
 )
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+BACKENDS = ("torch", "openvino")
 BATCH_SECONDS = 10.0  # that the codec turns into sound at a time when nobody listens
 
 
@@ -46,6 +43,7 @@ def load(
     *,
     device: str = "auto",
     precision: str = "auto",
+    backend: str = "auto",
     offline: bool = False,
     progress: Progress | None = None,
 ) -> Model:
@@ -53,35 +51,42 @@ def load(
 
     Args:
         device: ``auto`` (a CUDA card if there is one, else the CPU), ``cpu``, ``cuda``, ``mps``.
-        precision: ``auto`` (fp16 on CUDA, as the published weights, else fp32), ``fp32``,
-            ``bf16``, ``fp16``. It concerns the decoder; text encoder and codec stay in fp32.
+        precision: of the decoder. On torch ``fp32``, ``bf16``, ``fp16``; on OpenVINO ``fp32``,
+            ``bf16``, ``int8``, ``int4``. ``auto`` is fp16 on CUDA, as the published weights, int8
+            on OpenVINO, else fp32.
+        backend: ``torch``, ``openvino`` (CPUs only, several times faster there; a model is
+            converted when it is first met), or ``auto``: OpenVINO on a CPU where it is installed.
         offline: never ask the hub.
         progress: called with the bytes of a download, done and in all.
 
     Raises:
         ModelError: it is not to be found, damaged, or its parts do not fit each other.
-        DeviceError: this machine has no such device or precision.
+        DeviceError: this machine has no such device, precision or back end.
+        MissingPackage: OpenVINO was asked for and is not installed.
     """
+    if backend not in ("auto", *BACKENDS):
+        raise DeviceError(f"unknown back end {backend!r}: choose auto, {', '.join(BACKENDS)}")
     device = choose_device(device)
-    precision = choose_precision(precision, device)
     checkpoint = resolve(name, offline=offline, progress=progress)
-    parts = load_parts(checkpoint, device=device, dtype=DTYPES[precision])
-    return Model(parts, device, precision)
+    return Model(_machine(checkpoint, device, precision, backend))
 
 
-def choose_precision(name: str, device: str) -> str:
-    """``auto`` to what suits the device; any other name to itself.
+def _machine(checkpoint: Checkpoint, device: str, precision: str, backend: str) -> Machine:
+    from cadenza.openvino import available, load_machine
 
-    Raises:
-        DeviceError: unknown, or not on this device.
-    """
-    if name == "auto":
-        return "fp16" if device == "cuda" else "fp32"
-    if name not in DTYPES:
-        raise DeviceError(f"unknown precision {name!r}: choose auto, {', '.join(DTYPES)}")
-    if name == "bf16" and device == "cuda" and not torch.cuda.is_bf16_supported():
-        raise DeviceError("this CUDA card does not compute in bf16: choose fp16 or fp32")
-    return name
+    if backend == "openvino" and device != "cpu":
+        raise DeviceError(f"OpenVINO plays on CPUs here, not on {device}: choose --device cpu")
+    fits = device == "cpu" and precision != "fp16" and available()
+    if backend == "openvino" or (backend == "auto" and fits):
+        try:
+            return load_machine(checkpoint, precision)
+        except DeviceError:
+            # A processor that OpenVINO does not know is no reason not to play.
+            if backend == "openvino" or precision in ("int8", "int4"):
+                raise
+    from cadenza.torch_machine import load_machine as load_on_torch
+
+    return load_on_torch(checkpoint, device, precision)
 
 
 class Model:
@@ -90,20 +95,39 @@ class Model:
     Several threads may use it: their steps take turns.
     """
 
-    def __init__(self, parts: Parts, device: str, precision: str) -> None:
-        model: Any = parts.model
-        self.family = parts.family
-        self.channels = parts.channels
-        self.identity: ModelIdentity = parts.identity
-        self.device, self.precision = device, precision
-        backend = TorchBackend(model.decoder, device=device, dtype=DTYPES[precision])
-        self._backend = SharedBackend(backend)
-        # The back end keeps its own copy of the weights; a large model's should not lie here twice.
-        del model.decoder
-        self._codec = Codec(model.audio_encoder, parts.channels)
-        conditioner = MelodyConditioner if parts.family == "melody" else TextConditioner
-        self._conditioner = conditioner(parts.model, parts.tokenizer)
+    def __init__(self, machine: Machine) -> None:
+        self._machine, self._codec = machine, machine.codec
+        self._backend = SharedBackend(machine.backend)
         self._reading = Lock()  # a tokenizer serves one thread at a time
+
+    @property
+    def family(self) -> str:
+        """``text`` or ``melody``."""
+        return self._machine.family
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which checkpoint it is."""
+        return self._machine.identity
+
+    @property
+    def channels(self) -> int:
+        """Of the sound it makes."""
+        return self._codec.channels
+
+    @property
+    def backend(self) -> str:
+        """``torch`` or ``openvino``."""
+        return self._machine.kind
+
+    @property
+    def device(self) -> str:
+        return self._machine.device
+
+    @property
+    def precision(self) -> str:
+        """Of the decoder."""
+        return self._machine.precision
 
     @property
     def name(self) -> str:
@@ -239,7 +263,7 @@ class Model:
         elif request.negative is not None:
             unconditional = self._condition(request.negative, None)
         else:
-            unconditional = self._conditioner.unconditional(conditioning)
+            unconditional = self._machine.unconditional(conditioning)
         frames = self._frames(request.duration)
         prepared = Request(conditioning, unconditional, sampling, frames, self._beginning(request))
         Engine(self._backend).add(prepared)  # checks it; nothing runs
@@ -247,9 +271,7 @@ class Model:
 
     def _condition(self, text: str | None, melody: Audio | None) -> Conditioning:
         with self._reading:
-            if isinstance(self._conditioner, MelodyConditioner):
-                return self._conditioner.encode([text], [melody])[0]
-            return self._conditioner.encode([text])[0]
+            return self._machine.condition(text, melody)
 
     def _tune(self, request: GenerateRequest) -> Audio | None:
         sound = request.melody_sound
@@ -259,7 +281,7 @@ class Model:
             raise OptionError(
                 f"{self.name} cannot follow a melody: choose a melody model, or leave it out"
             )
-        return resample(to_channels(sound.audio, 1), MELODY_RATE)
+        return resample(to_channels(sound.audio, 1), TUNE_RATE)
 
     def _beginning(self, request: GenerateRequest) -> IntArray | None:
         if isinstance(request.beginning, Codes):
@@ -289,7 +311,7 @@ class Model:
             negative=request.negative,
             frames=codes.frames - (0 if made.beginning is None else made.beginning.shape[1]),
             sampling=made.sampling,
-            backend="torch",
+            backend=self.backend,
             device=self.device,
             precision=self.precision,
             package=version("cadenza"),

@@ -50,7 +50,11 @@ def verify(
     recipe = read_recipe(path)
     if model is None:
         model = load(
-            reference(recipe), device=recipe.device, precision=recipe.precision, offline=offline
+            reference(recipe),
+            device=recipe.device,
+            precision=recipe.precision,
+            backend=recipe.backend,
+            offline=offline,
         )
     if model.identity.sha256 != recipe.model.sha256:
         raise RecipeError(

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from cadenza.cli import (
+    banding,
     cache,
     generating,
     looking,
@@ -57,6 +58,10 @@ app.command()(prompting.prompt)
 app.command()(remaking.verify)
 app.command()(remaking.again)
 app.command()(splitting.split)
+app.command()(banding.band)
+app.command()(banding.resume)
+app.command()(banding.remake)
+app.command()(banding.mix)
 app.command()(notes.midi)
 app.command()(looking.show)
 app.command()(serving.serve)

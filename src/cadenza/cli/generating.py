@@ -44,6 +44,7 @@ def generate(
     ] = False,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    backend: o.Backend = "auto",
     offline: o.Offline = False,
     format: o.Format = None,
     loudness: o.Loudness = None,
@@ -57,7 +58,7 @@ def generate(
     jobs = _jobs(prompts or [], prompts_file, unconditional, options, count)
     wishes = [Wish(stem(request.prompt, request.seed), name) for request, name in jobs]
     places = check_places(wishes, output, format, loudness)
-    loaded = showing.load(model, device, precision, offline, as_json)
+    loaded = showing.load(model, device, precision, offline, as_json, backend)
 
     begun = time.monotonic()
     written: list[tuple[Path, Take]] = []

@@ -118,7 +118,16 @@ OtherModel = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_MODEL)]
-Precision = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=_MODEL)]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="Of the decoder: auto, fp32, bf16, fp16 (torch), int8 or int4 (openvino).",
+        rich_help_panel=_MODEL,
+    ),
+]
+Backend = Annotated[
+    str, typer.Option(help="auto, torch or openvino (CPUs only).", rich_help_panel=_MODEL)
+]
 Offline = Annotated[
     bool, typer.Option("--offline", help="Never ask the hub.", rich_help_panel=_MODEL)
 ]

@@ -23,6 +23,7 @@ def play(
     buffer: o.Buffer = None,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    backend: o.Backend = "auto",
     offline: o.Offline = False,
     *,
     options: dict[str, Any],
@@ -32,7 +33,7 @@ def play(
 
     check(prompt, duration, buffer, options)
     check_speaker()
-    loaded = showing.load(model, device, precision, offline, quiet=False)
+    loaded = showing.load(model, device, precision, offline, False, backend)
     try:
         with (
             loaded.stream(prompt, duration, **options) as playing,

@@ -51,6 +51,7 @@ def again(
     model: o.OtherModel = None,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    backend: o.Backend = "auto",
     offline: o.Offline = False,
     format: o.Format = None,
     loudness: o.Loudness = None,
@@ -70,7 +71,7 @@ def again(
     old = read_recipe(file)
     wish = Wish(stem(prompt or old.prompt, options.get("seed", old.sampling.seed)))
     [place] = check_places([wish], output, format, loudness)
-    loaded = showing.load(model or reference(old), device, precision, offline, as_json)
+    loaded = showing.load(model or reference(old), device, precision, offline, as_json, backend)
 
     begun = time.monotonic()
     with showing.progress(f"making {file.name} again", as_json) as progress:

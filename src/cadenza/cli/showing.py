@@ -38,7 +38,9 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def load(name: str, device: str, precision: str, offline: bool, quiet: bool) -> Model:
+def load(
+    name: str, device: str, precision: str, offline: bool, quiet: bool, backend: str = "auto"
+) -> Model:
     """Load a model; say its licence where that forbids something."""
     with progress(f"loading {name}", quiet) as callback:
         from cadenza.checkpoints import resolve, terms
@@ -48,7 +50,12 @@ def load(name: str, device: str, precision: str, offline: bool, quiet: bool) -> 
         from cadenza.model import load as load_model
 
         model = load_model(
-            name, device=device, precision=precision, offline=offline, progress=callback
+            name,
+            device=device,
+            precision=precision,
+            backend=backend,
+            offline=offline,
+            progress=callback,
         )
     if not quiet and terms(model.licence) != model.licence:
         note(f"the weights of {model.name} are {terms(model.licence)}")

@@ -27,6 +27,7 @@ def stream(
     buffer: o.Buffer = None,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    backend: o.Backend = "auto",
     offline: o.Offline = False,
     *,
     options: dict[str, Any],
@@ -42,7 +43,7 @@ def stream(
             "standard output is a terminal: send the sound to a player, for example | ffplay -"
         )
     check(prompt, duration, buffer, options)
-    loaded = showing.load(model, device, precision, offline, quiet=False)
+    loaded = showing.load(model, device, precision, offline, False, backend)
     showing.note(
         f"seed {options['seed']}, {loaded.rate} Hz, {loaded.channels} channel(s), 16-bit PCM"
     )

@@ -138,7 +138,7 @@ class OpenVINOBackend:
         rows = [row for voice in playing for row in voice.rows]
         embedded = np.repeat(self._embed(columns), counts, axis=0)
         wanted = np.arange(len(rows), dtype=np.int32)
-        logits = self._run(self._step, rows, embedded[:, None], wanted)
+        logits = self._run(self._step, rows, list(embedded[:, None]), wanted)
         logits = logits.reshape(len(rows), self._sizes.codebooks, self._sizes.vocabulary)
         lasts = np.cumsum(counts) - 1
         drawn = [
@@ -199,7 +199,12 @@ class OpenVINOBackend:
         """Point the cross-attention of a request at what the rows of ``voices`` listen to."""
         heard = [mix for voice in voices for mix in voice.heard()]
         lengths = [sum(len(part.cross) for part, _ in mix) for mix in heard]
-        shape = (len(heard), self._sizes.heads, max(lengths), self._sizes.width // self._sizes.heads)
+        shape = (
+            len(heard),
+            self._sizes.heads,
+            max(lengths),
+            self._sizes.width // self._sizes.heads,
+        )
         mask = np.full((len(heard), 1, 1, max(lengths)), -np.inf, dtype=np.float32)
         joined = [np.zeros(shape, dtype=np.float32) for _ in range(2 * self._sizes.layers)]
         for row, mix in enumerate(heard):

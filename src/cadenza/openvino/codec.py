@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class OpenVINOCodec(StreamingCodec):
         self.rate, self.hop = sizes.rate, sizes.hop
         self.frame_rate = sizes.rate / sizes.hop
         self.codebooks, self.codebook_size = sizes.codebooks * channels, sizes.codebook_size
-        self._weights, self._sizes, self._encoder = weights, sizes, encoder
+        self._weights, self._sizes, self._encoder = weights, sizes, cache(encoder)
         if sizes.kind == "frame":
             self._network = compiled(frame_graph(weights, sizes.climb), precision)
         else:
@@ -156,7 +157,7 @@ def lstm_graph(weights: Weights, layers: int) -> Any:
     x = y = graph.input("x", [-1, -1, width])
     batch, count = graph.length(x, 0), graph.length(x, 1)
     lengths = op.broadcast(count, batch)
-    results = {}
+    results: dict[str, Node] = {}
     for n in range(layers):
         state = [graph.input(f"{kind}{n}", [-1, 1, width]) for kind in "hc"]
         names = [f"lstm.{n}.{part}" for part in ("input", "recurrent", "bias")]

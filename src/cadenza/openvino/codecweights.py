@@ -17,7 +17,7 @@ from cadenza.codec import context_of
 from cadenza.errors import ModelMismatch
 from cadenza.framecodec import KERNEL, FrameCodecModel
 from cadenza.openvino.codec import CodecSizes, Plan
-from cadenza.openvino.weights import Array
+from cadenza.openvino.weights import Array, as_array
 from cadenza.types import FloatArray
 
 
@@ -39,8 +39,9 @@ def codec_weights(model: Any) -> tuple[dict[str, Array], CodecSizes]:
 def _encodec(model: EncodecModel) -> tuple[dict[str, Array], CodecSizes]:
     config = model.config
     inlet, recurrent, *climb = list(model.decoder.layers)
+    quantizer: Any = model.quantizer
     weights: dict[str, Array] = {
-        "codebooks": np.stack([_array(layer.codebook.embed) for layer in model.quantizer.layers])
+        "codebooks": np.stack([as_array(layer.codebook.embed) for layer in quantizer.layers])
     }
     lstm: Any = recurrent.lstm
     for n in range(lstm.num_layers):
@@ -64,14 +65,15 @@ def _encodec(model: EncodecModel) -> tuple[dict[str, Array], CodecSizes]:
 
 def _frame_codec(model: FrameCodecModel) -> tuple[dict[str, Array], CodecSizes]:
     config, decoder = model.config, model.decoder
-    weights: dict[str, Array] = {"codebooks": _array(model.quantizer.codebooks)}
+    weights: dict[str, Array] = {"codebooks": as_array(model.quantizer.codebooks)}
     plan: Plan = [_same(decoder.inlet, "inlet", weights)]
     _keep(weights, "inlet.norm", decoder.inlet_norm)
-    for n, block in enumerate(decoder.blocks):
+    blocks: Any = decoder.blocks
+    for n, block in enumerate(blocks):
         plan.append(_same(block.mix, str(n), weights))
         for part in ("norm", "up", "down"):
             _keep(weights, f"{n}.{part}", getattr(block, part))
-        weights[f"{n}.scale"] = _array(block.scale)
+        weights[f"{n}.scale"] = as_array(block.scale)
     _keep(weights, "outlet.norm", decoder.outlet_norm)
     _keep(weights, "outlet", decoder.outlet)
     return weights, CodecSizes(
@@ -90,7 +92,7 @@ def _frame_codec(model: FrameCodecModel) -> tuple[dict[str, Array], CodecSizes]:
 
 def _same(module: nn.Conv1d, name: str, weights: dict[str, Array]) -> dict[str, Any]:
     """A convolution of the frame codec, which pads with zeros to its own length."""
-    weight, groups = _array(module.weight), module.groups
+    weight, groups = as_array(module.weight), module.groups
     weights[name] = weight if groups == 1 else weight[:, None]  # a group of one channel each
     weights[f"{name}.bias"] = _column(module.bias)
     side = KERNEL // 2
@@ -116,7 +118,7 @@ def _layer(module: Any, name: str, weights: dict[str, Array]) -> dict[str, Any]:
             "use --backend torch"
         )
     conv: Any = module.conv
-    weights[name] = _array(conv.weight)
+    weights[name] = as_array(conv.weight)
     weights[f"{name}.bias"] = _column(conv.bias)
     total = (conv.kernel_size[0] - 1) * conv.dilation[0] + 1 - conv.stride[0]
     plan: dict[str, Any] = {"name": name}
@@ -132,18 +134,13 @@ def _layer(module: Any, name: str, weights: dict[str, Array]) -> dict[str, Any]:
 
 def _gates(tensor: Any) -> FloatArray:
     """From torch's order of an LSTM's gates (input, forget, cell, output) to OpenVINO's."""
-    entry, forget, cell, out = np.split(_array(tensor), 4)
+    entry, forget, cell, out = np.split(as_array(tensor), 4)
     return np.concatenate([forget, entry, cell, out])
 
 
 def _keep(weights: dict[str, Array], name: str, module: Any) -> None:
-    weights[name], weights[f"{name}.bias"] = _array(module.weight), _array(module.bias)
+    weights[name], weights[f"{name}.bias"] = as_array(module.weight), as_array(module.bias)
 
 
 def _column(bias: Any) -> FloatArray:
-    return _array(bias)[None, :, None]
-
-
-def _array(tensor: Any) -> FloatArray:
-    array: FloatArray = tensor.detach().float().cpu().numpy()
-    return array
+    return as_array(bias)[None, :, None]

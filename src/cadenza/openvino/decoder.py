@@ -19,7 +19,7 @@ import numpy as np
 from cadenza.errors import ModelMismatch
 from cadenza.openvino.graph import Graph, Node
 from cadenza.openvino.runtime import paged_attention
-from cadenza.openvino.weights import Array, Weights, packed
+from cadenza.openvino.weights import Array, Weights, as_array, product
 from cadenza.types import FloatArray
 
 PAGE = 32  # places, given by the runtime
@@ -39,24 +39,24 @@ def decoder_weights(model: Any, precision: str) -> Iterator[dict[str, Array]]:
         )
     decoder = model.model.decoder
     exact = precision == "fp32"
-    tables = np.stack([_array(table.weight) for table in decoder.embed_tokens])
+    tables = np.stack([as_array(table.weight) for table in decoder.embed_tokens])
     yield {"embedding": tables if exact else tables.astype(np.float16)}
     for number, layer in enumerate(decoder.layers):
         attention, at = layer.self_attn, f"{number}."
         yield _norm(f"{at}norm", layer.self_attn_layer_norm)
-        yield _product(f"{at}qkv", precision, attention.q_proj, attention.k_proj, attention.v_proj)
-        yield _product(f"{at}out", fine, attention.out_proj)
+        yield product(f"{at}qkv", precision, attention.q_proj, attention.k_proj, attention.v_proj)
+        yield product(f"{at}out", fine, attention.out_proj)
         if hasattr(layer, "encoder_attn"):
             cross = layer.encoder_attn
             yield _norm(f"{at}cross.norm", layer.encoder_attn_layer_norm)
-            yield _product(f"{at}cross.q", precision, cross.q_proj)
-            yield _product(f"{at}cross.kv", precision, cross.k_proj, cross.v_proj)
-            yield _product(f"{at}cross.out", precision, cross.out_proj)
+            yield product(f"{at}cross.q", precision, cross.q_proj)
+            yield product(f"{at}cross.kv", precision, cross.k_proj, cross.v_proj)
+            yield product(f"{at}cross.out", precision, cross.out_proj)
         yield _norm(f"{at}feed.norm", layer.final_layer_norm)
-        yield _product(f"{at}expand", precision, layer.fc1)
-        yield _product(f"{at}contract", precision, layer.fc2)
+        yield product(f"{at}expand", precision, layer.fc1)
+        yield product(f"{at}contract", precision, layer.fc2)
     yield _norm("norm", decoder.layer_norm)
-    yield _product("heads", fine, *model.lm_heads)
+    yield product("heads", fine, *model.lm_heads)
 
 
 def decoder_graph(weights: Weights, layers: int, width: int, heads: int) -> Any:
@@ -89,7 +89,9 @@ def decoder_graph(weights: Weights, layers: int, width: int, heads: int) -> Any:
                 for kind in ("keys", "values")
             )
             q = graph.linear(graph.norm(x, f"{n}.cross.norm"), f"{n}.cross.q")
-            q = graph.transpose(graph.reshape(q, graph.length(keys, 0), -1, heads, size), 0, 2, 1, 3)
+            q = graph.transpose(
+                graph.reshape(q, graph.length(keys, 0), -1, heads, size), 0, 2, 1, 3
+            )
             heard = graph.op.scaled_dot_product_attention(q, keys, values, mask)
             heard = graph.reshape(graph.transpose(heard, 0, 2, 1, 3), -1, width)
             x = graph.op.add(x, graph.linear(heard, f"{n}.cross.out"))
@@ -132,6 +134,7 @@ def _paged_attention(
     The order of the 28 inputs is that of ``ov::op::PagedAttentionExtension``; those after the
     first nine and ``max_context_len`` belong to features that are switched off here.
     """
+
     def none(kind: type, *shape: int) -> Node:
         return graph.constant(np.zeros(shape, dtype=kind))
 
@@ -152,14 +155,5 @@ def _paged_attention(
     return node.output(0)
 
 
-def _array(tensor: Any) -> FloatArray:
-    array: FloatArray = tensor.detach().float().cpu().numpy()
-    return array
-
-
 def _norm(name: str, module: Any) -> dict[str, Array]:
-    return {name: _array(module.weight), f"{name}.bias": _array(module.bias)}
-
-
-def _product(name: str, precision: str, *modules: Any) -> dict[str, Array]:
-    return packed(name, np.concatenate([_array(m.weight) for m in modules]), precision)
+    return {name: as_array(module.weight), f"{name}.bias": as_array(module.bias)}

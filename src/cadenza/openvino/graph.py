@@ -17,7 +17,8 @@ class Graph:
     """Collects inputs and results; ``weights`` must outlive what is compiled from it."""
 
     def __init__(self, weights: Weights) -> None:
-        self._weights, self._inputs = weights, []
+        self._weights = weights
+        self._inputs: list[Node] = []
         self.op = opset()
 
     def input(self, name: str, shape: Sequence[int], kind: str = "f32") -> Node:

@@ -54,7 +54,7 @@ def opset() -> Any:
 
 
 def paged_attention(inputs: list[Any]) -> Any:
-    """OpenVINO's PagedAttention on 28 outputs of other nodes. Its own factory has no public name."""
+    """OpenVINO's PagedAttention on 28 outputs of other nodes; it has no public factory."""
     from openvino.op import _PagedAttentionExtension
 
     return _PagedAttentionExtension(inputs)

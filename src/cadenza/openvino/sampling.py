@@ -18,7 +18,7 @@ def draw(
     if by.guidance > 1:
         logits = unconditional + (conditional - unconditional) * np.float32(by.guidance)
     if noise is None or by.temperature == 0:
-        return logits.argmax(axis=-1)
+        return np.asarray(logits.argmax(axis=-1))
     logits = logits * np.float32(1 / max(by.temperature, 1e-6))  # less would overflow
     if by.top_k < logits.shape[-1]:
         logits = keep_top_k(logits, by.top_k)

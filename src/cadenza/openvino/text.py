@@ -1,13 +1,13 @@
-"""T5's encoder and its projection as a graph, and the conditioner that runs it.
+"""T5's encoder and its projection as a graph, and the reader that runs it.
 
-Source: ``T5Stack`` of transformers' ``modeling_t5.py`` (Raffel et al. 2020, arXiv:1910.10683): pre-norm
-layers by root mean square, no biases, scores without scaling, one table of relative positions for
-all layers.
+Source: ``T5Stack`` of transformers' ``modeling_t5.py`` (Raffel et al. 2020, arXiv:1910.10683):
+pre-norm layers by root mean square, no biases, scores without scaling, one table of relative
+positions for all layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,22 @@ import numpy as np
 from cadenza.errors import ModelMismatch
 from cadenza.openvino.graph import Graph, Node
 from cadenza.openvino.runtime import compiled
-from cadenza.openvino.weights import Array, Weights
-from cadenza.types import Conditioning, FloatArray
+from cadenza.openvino.weights import Array, Weights, as_array, product
+from cadenza.types import FloatArray
 
 MAX_TOKENS = 2048  # that relative positions are kept for; a prompt of 10 kB has fewer
 
 
-def text_weights(model: Any) -> Iterator[dict[str, Array]]:
-    """The arrays of a checkpoint's text encoder and projection, in float32: conditioning does not
-    depend on the precision that a person chooses."""
+def text_weights(model: Any, precision: str) -> Iterator[dict[str, Array]]:
+    """The arrays of a checkpoint's text encoder and projection.
+
+    What the decoder listens to should not depend much on the precision that a person chooses, so
+    products keep 8 bits or more, the projection all of them.
+
+    Raises:
+        ModelMismatch: a feed-forward that there is no graph for.
+    """
+    fine = "int8" if precision == "int4" else precision
     config = model.text_encoder.config
     if config.feed_forward_proj not in ("relu", "gated-gelu"):
         raise ModelMismatch(
@@ -32,28 +39,26 @@ def text_weights(model: Any) -> Iterator[dict[str, Array]]:
             "back end does not know: use --backend torch"
         )
     encoder = model.text_encoder.encoder
-    yield {"table": _array(model.text_encoder.shared.weight)}
+    table = as_array(model.text_encoder.shared.weight)
+    yield {"table": table if precision == "fp32" else table.astype(np.float16)}
     yield {"relative": _relative_bias(encoder.block[0].layer[0].SelfAttention)}
     for number, block in enumerate(encoder.block):
         attention, feed = block.layer[0], block.layer[-1]
-        heads = attention.SelfAttention
-        qkv = [_array(linear.weight) for linear in (heads.q, heads.k, heads.v)]
-        yield {
-            f"{number}.norm": _array(attention.layer_norm.weight),
-            f"{number}.qkv": np.concatenate(qkv),
-            f"{number}.out": _array(heads.o.weight),
-            f"{number}.feed.norm": _array(feed.layer_norm.weight),
-            f"{number}.contract": _array(feed.DenseReluDense.wo.weight),
-        }
-        if hasattr(feed.DenseReluDense, "wi"):
-            yield {f"{number}.expand": _array(feed.DenseReluDense.wi.weight)}
+        heads, dense = attention.SelfAttention, feed.DenseReluDense
+        yield {f"{number}.norm": as_array(attention.layer_norm.weight)}
+        yield {f"{number}.feed.norm": as_array(feed.layer_norm.weight)}
+        yield product(f"{number}.qkv", fine, heads.q, heads.k, heads.v)
+        yield product(f"{number}.out", fine, heads.o)
+        yield product(f"{number}.contract", fine, dense.wo)
+        if hasattr(dense, "wi"):
+            yield product(f"{number}.expand", fine, dense.wi)
         else:
-            yield {f"{number}.gate": _array(feed.DenseReluDense.wi_0.weight)}
-            yield {f"{number}.expand": _array(feed.DenseReluDense.wi_1.weight)}
-    yield {"norm": _array(encoder.final_layer_norm.weight)}
+            yield product(f"{number}.gate", fine, dense.wi_0)
+            yield product(f"{number}.expand", fine, dense.wi_1)
+    yield {"norm": as_array(encoder.final_layer_norm.weight)}
     projection = getattr(model, "enc_to_dec_proj", None)
     if projection is not None:
-        yield {"project": _array(projection.weight), "project.bias": _array(projection.bias)}
+        yield {"project": as_array(projection.weight), "project.bias": as_array(projection.bias)}
 
 
 def text_graph(weights: Weights, layers: int, heads: int, epsilon: float) -> Any:
@@ -63,9 +68,10 @@ def text_graph(weights: Weights, layers: int, heads: int, epsilon: float) -> Any
     ids = graph.input("ids", [-1], "i64")
     x = op.gather(graph.weight("table"), ids, graph.constant(0))
     count = graph.length(ids, 0)
-    steps = op.range(graph.constant(0), op.squeeze(count, graph.constant([0])), graph.constant(1), "i64")
-    apart = op.subtract(op.unsqueeze(steps, graph.constant(0)), op.unsqueeze(steps, graph.constant(1)))
-    apart = op.add(apart, graph.constant(MAX_TOKENS - 1))
+    end = op.squeeze(count, graph.constant([0]))
+    steps = op.range(graph.constant(0), end, graph.constant(1), "i64")
+    keys, queries = (op.unsqueeze(steps, graph.constant(axis)) for axis in (0, 1))
+    apart = op.add(op.subtract(keys, queries), graph.constant(MAX_TOKENS - 1))
     bias = graph.transpose(op.gather(graph.weight("relative"), apart, graph.constant(0)), 2, 0, 1)
     for n in range(layers):
         qkv = graph.split(graph.linear(_root_norm(graph, x, f"{n}.norm", epsilon), f"{n}.qkv"), 3)
@@ -84,8 +90,8 @@ def text_graph(weights: Weights, layers: int, heads: int, epsilon: float) -> Any
     return graph.model(states=graph.linear(x, "project") if graph.has("project") else x)
 
 
-class TextConditioner:
-    """What :class:`cadenza.text.TextConditioner` does, without torch or transformers.
+class Reader:
+    """Texts to states, without torch or transformers.
 
     Args:
         graph: of :func:`text_graph`.
@@ -99,23 +105,15 @@ class TextConditioner:
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._encode = compiled(graph).create_infer_request()
+        self._request = compiled(graph).create_infer_request()
         self._width = width
 
-    def encode(self, texts: Sequence[str | None]) -> list[Conditioning]:
-        """One conditioning per text, ``cross [S, D]`` of its own length; ``None`` is no text."""
-        return [self._conditioning(text) for text in texts]
-
-    def unconditional(self, conditional: Conditioning) -> Conditioning:
-        """What guidance sets against ``conditional``: no text."""
-        return self._conditioning(None)
-
-    def _conditioning(self, text: str | None) -> Conditioning:
-        states = np.zeros((1, self._width), dtype=np.float32)
-        if text is not None:
-            ids = np.array(self._tokenizer.encode(text).ids, dtype=np.int64)
-            states = np.array(self._encode.infer({"ids": ids})["states"])
-        return Conditioning(cross=states, prefix=states[:0])
+    def read(self, text: str | None) -> FloatArray:
+        """``[S, D]``, one state a token; ``None`` is one zero state (see :mod:`cadenza.states`)."""
+        if text is None:
+            return np.zeros((1, self._width), dtype=np.float32)
+        ids = np.array(self._tokenizer.encode(text).ids, dtype=np.int64)
+        return np.array(self._request.infer({"ids": ids})["states"])
 
 
 def _root_norm(graph: Graph, x: Node, name: str, epsilon: float) -> Node:
@@ -127,15 +125,10 @@ def _root_norm(graph: Graph, x: Node, name: str, epsilon: float) -> Node:
 
 
 def _relative_bias(attention: Any) -> FloatArray:
-    """``[2 * MAX_TOKENS - 1, H]``: what is added to a score, by how far a key is after the query."""
+    """``[2 * MAX_TOKENS - 1, H]``: what a score gets by how far the key is after the query."""
     import torch
 
     with torch.inference_mode():
         bias = attention.compute_bias(MAX_TOKENS, MAX_TOKENS)[0]  # [H, queries, keys]
         # The last query sees all that lies before it, the first all that lies behind.
-        return np.concatenate([_array(bias[:, -1].T), _array(bias[:, 0].T)[1:]])
-
-
-def _array(tensor: Any) -> FloatArray:
-    array: FloatArray = tensor.detach().float().cpu().numpy()
-    return array
+        return np.concatenate([as_array(bias[:, -1].T), as_array(bias[:, 0].T)[1:]])

@@ -33,6 +33,17 @@ SHRINKS = np.linspace(0.75, 1.0, 6, dtype=np.float32)  # of the scale, tried in 
 _TYPES = {"F32": "<f4", "F16": "<f2", "U16": "<u2", "I8": "|i1", "U8": "|u1", "I64": "<i8"}
 
 
+def as_array(tensor: Any) -> FloatArray:
+    """A tensor of torch."""
+    array: FloatArray = tensor.detach().float().cpu().numpy()
+    return array
+
+
+def product(name: str, precision: str, *modules: Any) -> dict[str, Array]:
+    """:func:`packed` for linear layers of torch whose outputs follow each other."""
+    return packed(name, np.concatenate([as_array(m.weight) for m in modules]), precision)
+
+
 def packed(name: str, weight: FloatArray, precision: str) -> dict[str, Array]:
     """A product's weight ``[O, I]`` in one of the ways above.
 
@@ -92,8 +103,8 @@ def mapped(path: Path) -> dict[str, Array]:
         ModelDamaged: it is not whole.
     """
     try:
-        data = np.memmap(path, mode="r", dtype=np.uint8)
-        (length,) = struct.unpack("<Q", data[:8])
+        data = np.memmap(path, mode="c", dtype=np.uint8)  # the runtime refuses read-only arrays
+        (length,) = struct.unpack("<Q", bytes(data[:8]))
         header = json.loads(bytes(data[8 : 8 + length]))
         header.pop("__metadata__", None)
         start, arrays = 8 + length, {}

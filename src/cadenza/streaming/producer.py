@@ -8,7 +8,7 @@ from threading import Thread
 
 import numpy as np
 
-from cadenza.codec import Codec
+from cadenza.codecstream import StreamingCodec
 from cadenza.engine import Emission
 from cadenza.streaming.performance import Performance
 from cadenza.streaming.sounding import Sounding
@@ -31,7 +31,11 @@ class Producer:
     """
 
     def __init__(
-        self, performance: Performance, codec: Codec, beginning: IntArray | None, buffer: float
+        self,
+        performance: Performance,
+        codec: StreamingCodec,
+        beginning: IntArray | None,
+        buffer: float,
     ) -> None:
         self.chunks: SimpleQueue[Audio | BaseException | None] = SimpleQueue()
         self._taken: SimpleQueue[int | None] = SimpleQueue()  # samples; None ends the work

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cadenza.codec import Codec
+from cadenza.codecstream import StreamingCodec
 from cadenza.engine import Emission
 from cadenza.types import FloatArray, IntArray
 
@@ -16,7 +16,7 @@ class Sounding:
     efficient.
     """
 
-    def __init__(self, codec: Codec, beginning: IntArray | None, seconds: float) -> None:
+    def __init__(self, codec: StreamingCodec, beginning: IntArray | None, seconds: float) -> None:
         self._stream = codec.stream()
         self.share = max(1, round(seconds * codec.frame_rate))
         self._waiting: list[IntArray] = [] if beginning is None else [beginning]  # each [K, n]
