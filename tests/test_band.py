@@ -76,8 +76,8 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 # ── What a band is asked to play ────────────────────────────────────────────────────────────────
 
 
-def test_each_track_has_a_prompt_by_visible_rules(tiny: Model) -> None:
-    session = plan(tiny, PROMPT, [*TRACKS, "theremin"], prompts={"theremin": "a wobbly theremin"})
+def test_each_track_has_a_prompt_by_visible_rules() -> None:
+    session = plan(PROMPT, [*TRACKS, "theremin"], prompts={"theremin": "a wobbly theremin"})
     assert [track.prompt for track in session.tracks] == [
         "solo piano, late-night jazz, 110 bpm, F minor",
         "solo bass, bass line alone, late-night jazz, 110 bpm, F minor",
@@ -85,7 +85,7 @@ def test_each_track_has_a_prompt_by_visible_rules(tiny: Model) -> None:
         "a wobbly theremin",
     ]
     assert (session.tempo, str(session.key), session.meter) == (110.0, "F minor", 4)
-    assert plan(tiny, "a slow waltz", ["piano"]).meter == 3
+    assert plan("a slow waltz", ["piano"]).meter == 3
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from cadenza.errors import AudioError, DeviceError, OptionError
 from cadenza.machine import Machine
 from cadenza.request import BUFFER, GenerateRequest, check_stream
 from cadenza.streaming import Performance, Producer, Solo, Sounding, Stream
+from cadenza.studio.session import Session
 from cadenza.take import Take
 from cadenza.tune import RATE as TUNE_RATE
 from cadenza.types import (
@@ -239,6 +240,27 @@ class Model:
         else:
             options["beginning"] = piece
         return self.generate(prompt, duration=duration, progress=progress, **options)
+
+    def band(
+        self,
+        prompt: str,
+        tracks: Sequence[str],
+        folder: str | os.PathLike[str],
+        *,
+        force: bool = False,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Session:
+        """Let several instruments play one piece, each on a track of its own, and mix them.
+
+        ``folder`` then holds a session; ``options`` are those of :func:`cadenza.studio.band.plan`.
+
+        Raises:
+            CadenzaError: see :func:`cadenza.studio.band.band`.
+        """
+        from cadenza.studio.band import band
+
+        return band(self, prompt, tracks, folder, force=force, progress=progress, **options)
 
     def _run(
         self, requests: Sequence[Request], progress: Progress | None = None

@@ -21,17 +21,19 @@ from cadenza.studio.asked import asked
 from cadenza.studio.finishing import balanced, mix_session, with_notes
 from cadenza.studio.folder import Folder
 from cadenza.studio.mix import level_of
-from cadenza.studio.player import Player, Progress
+from cadenza.studio.player import Player
 from cadenza.studio.roles import check_tracks, prompt_for, role_of
 from cadenza.studio.session import Session, Track
 from cadenza.studio.trying import Tries
+from cadenza.types import Progress
 
 
 def plan(
-    player: Player,
     prompt: str,
     tracks: Sequence[str],
     *,
+    model: str = "nano",
+    rate: int = 32_000,
     prompts: Mapping[str, str] | None = None,
     how: str = "together",
     bars: int = 8,
@@ -44,6 +46,8 @@ def plan(
 
     Args:
         tracks: instruments, each a track; a second of the same is called «guitar 2».
+        model: the name by which it is loaded.
+        rate: of the model's sound, in hertz.
         prompts: of single tracks, in place of the ones that the rules make.
         how: ``together`` (all in one batch) or ``layered`` (one after the other, each hearing
             what is there).
@@ -67,7 +71,7 @@ def plan(
         made.append(Track(name, role.name, words, role.level, role.strip))
     session = Session(
         prompt=prompt,
-        model=player.name,
+        model=model,
         how=how,
         seed=new_seed() if seed is None else seed,
         retries=retries,
@@ -76,7 +80,7 @@ def plan(
         meter=wanted.meter,
         bars=bars,
         key=wanted.key,
-        rate=player.rate,
+        rate=rate,
         tracks=tuple(_ducked(made) if duck else made),
     )
     session.check()
@@ -98,7 +102,8 @@ def band(
     Raises:
         CadenzaError: see :func:`plan`, :meth:`Folder.begin` and :func:`resume`.
     """
-    begun = Folder.begin(folder, plan(player, prompt, tracks, **options), force)
+    session = plan(prompt, tracks, model=player.name, rate=player.rate, **options)
+    begun = Folder.begin(folder, session, force)
     return resume(player, begun.path, progress=progress)
 
 

@@ -28,6 +28,7 @@ from cadenza.types import Audio, Recipe
 
 MAX_BYTES = 50_000_000  # of a session.json
 PARTS = ("takes", "tracks", "stems", "midi")
+FILES = ("session.json", "mix.wav", "session.dawproject", "session.rpp", "session.html")
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,8 @@ class Folder:
             OutputError: it cannot be written there.
         """
         folder = cls(Path(os.path.realpath(path)))
-        if folder.exists:
-            if not force:
-                raise folder._in_the_way()
-            folder._remove_session()
+        folder.check_free(force)
+        folder._remove_session()
         try:
             for part in PARTS:
                 (folder.path / part).mkdir(parents=True, exist_ok=True)
@@ -72,10 +71,16 @@ class Folder:
             raise SessionError(f"{path} holds no session.json: give the folder of a session")
         return folder
 
-    @property
-    def exists(self) -> bool:
-        """Whether anything is there."""
-        return self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir()))
+    def check_free(self, force: bool) -> None:
+        """Refuse a place where something is, unless by ``force``; a file is never replaced.
+
+        Raises:
+            SessionError: the message says what is there.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise SessionError(f"{self.path} is a file: choose a folder for the session")
+        if self.path.exists() and any(self.path.iterdir()) and not force:
+            raise self._in_the_way()
 
     def load(self) -> Session:
         """What is written down.

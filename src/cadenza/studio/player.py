@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from cadenza.request import GenerateRequest
 from cadenza.take import Take
-
-Progress = Callable[[int, int], None]  # done, in all
+from cadenza.types import Progress
 
 
 class Player(Protocol):
     """A model as far as the studio knows it; :class:`cadenza.Model` is one."""
 
-    family: str
+    @property
+    def family(self) -> str:
+        """``text`` or ``melody``."""
 
     @property
     def name(self) -> str:

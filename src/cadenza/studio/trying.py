@@ -18,10 +18,10 @@ from cadenza.request import GenerateRequest
 from cadenza.studio.align import Alignment, align
 from cadenza.studio.countin import count_in
 from cadenza.studio.folder import Folder
-from cadenza.studio.player import Player, Progress
+from cadenza.studio.player import Player
 from cadenza.studio.roles import role_named
 from cadenza.studio.session import Session, Track
-from cadenza.types import MAX_SEED, Audio
+from cadenza.types import MAX_SEED, Audio, Progress
 
 SPARE = 1.06  # of the length, for what stretching takes away
 UNKNOWN = 100.0  # beats a minute that lengths are reckoned with until the tempo is known
