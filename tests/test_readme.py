@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from cadenza import speaker
 from cadenza.audio import read, write
 from cadenza.checkpoints import CATALOGUE
 from tests.command import run
 from tests.sounds import sine
+from tests.speakers import HEARD, ProcessSpeaker
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -52,6 +54,9 @@ def test_the_commands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(speaker, "Speaker", ProcessSpeaker)
+    monkeypatch.setattr(speaker, "check_speaker", lambda: None)
+    monkeypatch.setenv(HEARD, "heard.raw")
     write(sine(), "whistling.ogg")
     [table] = blocks("csv")
     Path("prompts.csv").write_text(re.sub(r",\d+,", f",{SECONDS},", table))
@@ -66,7 +71,7 @@ def test_the_commands(
             continue
         end = line.index("|") if "|" in line else len(line)
         arguments = [stand_ins.get(word, word) for word in line[1:end]]
-        if arguments[0] in ("generate", "stream", "again"):
+        if arguments[0] in ("generate", "stream", "play", "again"):
             arguments += ["--duration", str(SECONDS)]  # the last one counts
         result = run(*arguments)
         assert result.code == 0, f"{shlex.join(line)}: {result.errors}"

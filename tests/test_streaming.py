@@ -360,11 +360,14 @@ def test_a_program_ends_while_its_stream_plays(tiny_text: Path, interrupted: boo
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "playing\n"
-    if interrupted:
-        process.send_signal(signal.SIGINT)
-    _, complaints = process.communicate(timeout=PATIENCE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "playing\n"
+        if interrupted:
+            process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
     assert process.returncode == interrupted, complaints
     assert "Fatal" not in complaints
     assert ("KeyboardInterrupt" in complaints) == interrupted
