@@ -57,6 +57,16 @@ def test_quickstart() -> None:
     assert sum(map(float, chunks)) == pytest.approx(5, abs=0.1)
 
 
+def test_steering() -> None:
+    printed = run("steering.py")
+    assert [line.split(":")[0] for line in printed.splitlines()[:-1]] == [
+        "jazz piano, 120 bpm",
+        "slow strings, 80 bpm",
+        "techno, 130 bpm",
+    ]
+    assert 12 <= read("steered.wav").duration < 14
+
+
 def test_showcase() -> None:
     printed, files = showcase("nano")
     assert "nano cannot follow a melody" in printed
@@ -102,5 +112,5 @@ def test_notebook() -> None:
 
 
 def test_no_example_is_forgotten() -> None:
-    tested = {"quickstart.py", "showcase.py", "architecture.py", NOTEBOOK.name}
+    tested = {"quickstart.py", "steering.py", "showcase.py", "architecture.py", NOTEBOOK.name}
     assert {path.name for path in EXAMPLES.glob("*.*")} == tested
