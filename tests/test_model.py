@@ -10,8 +10,9 @@ from transformers import AutoTokenizer, MusicgenForConditionalGeneration
 import cadenza
 from cadenza.devices import choose_device
 from cadenza.errors import Cancelled, OptionError
-from cadenza.model import Model, choose_precision
+from cadenza.model import Model
 from cadenza.request import GenerateRequest
+from cadenza.torch_machine import choose_precision
 from cadenza.types import Audio
 from tests.sounds import sine
 
@@ -48,7 +49,8 @@ def test_every_family_makes_music(family: str, request: pytest.FixtureRequest) -
     assert np.isfinite(take.audio.samples).all() and take.audio.peak > 0
 
 
-def test_sound_and_codes_are_those_of_transformers(text: Model, tiny_text: Path) -> None:
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_sound_and_codes_are_those_of_transformers(backend: str, tiny_text: Path) -> None:
     """Greedy, with guidance: the published pipeline from a text to samples."""
     theirs = MusicgenForConditionalGeneration.from_pretrained(tiny_text).eval()
     inputs = AutoTokenizer.from_pretrained(tiny_text)(["sad robot"], return_tensors="pt")
@@ -56,7 +58,8 @@ def test_sound_and_codes_are_those_of_transformers(text: Model, tiny_text: Path)
         expected = theirs.generate(
             **inputs, do_sample=False, guidance_scale=3.0, max_new_tokens=53, min_new_tokens=53
         )
-    take = text.generate("sad robot", duration=1, temperature=0)
+    ours = cadenza.load(tiny_text, backend=backend, precision="fp32")
+    take = ours.generate("sad robot", duration=1, temperature=0)
     np.testing.assert_allclose(take.audio.samples, expected[0].numpy(), atol=1e-4)
 
 

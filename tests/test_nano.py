@@ -72,12 +72,16 @@ def test_greedy_codes_and_sound_equal_those_of_transformers(
     np.testing.assert_allclose(sound.samples, expected.numpy(), atol=1e-4)
 
 
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
 def test_drawn_codes_are_what_the_same_noise_draws_from_the_logits_of_transformers(
+    backend: str,
     reference: Reference,
 ) -> None:
     """Greedy music soon stands still; this compares every token of a take that does not."""
     sampling = Sampling(seed=11)
-    take = cadenza.load("nano").generate(PROMPT, duration=FRAMES / 50, seed=sampling.seed)
+    take = cadenza.load("nano", backend=backend, precision="fp32").generate(
+        PROMPT, duration=FRAMES / 50, seed=sampling.seed
+    )
     assert len(np.unique(take.codes.ids, axis=1).T) > FRAMES / 2
     codebooks, vocabulary = reference.codebooks, reference.vocabulary
     truths = delay.apply(take.codes.ids, delay.delays_of(codebooks, 1), vocabulary)

@@ -52,9 +52,9 @@ def test_the_recipe_names_everything(take: Take, tiny_text: Path) -> None:
     assert recipe.negative == "slow drums"
     assert (recipe.frames, recipe.backend, recipe.device, recipe.precision) == (
         25,
-        "torch",
+        "openvino",
         "cpu",
-        "fp32",
+        "int8",
     )
     assert recipe.codes_sha256 == take.codes.sha256
 

@@ -1,0 +1,441 @@
+"""The OpenVINO back end against the torch one, its parts against transformers', and its cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import cadenza
+from cadenza import delay, noise
+from cadenza.checkpoints import load_parts, resolve
+from cadenza.codec import Codec
+from cadenza.engine import Backend, Engine, Request, TorchBackend
+from cadenza.errors import DeviceError, OptionError
+from cadenza.machine import Machine
+from cadenza.openvino import cache, conversions, load_machine, weights
+from cadenza.openvino.sampling import draw
+from cadenza.sampling import Sampler
+from cadenza.text import TextConditioner
+from cadenza.types import Audio, Codes, Conditioning, Sampling
+
+PROMPTS = ("jazz piano upbeat", "slow ambient pads sad robot guitar")
+FRAMES = 40
+
+
+def machine(place: Path | str, precision: str = "fp32") -> Machine:
+    return load_machine(resolve(place), precision)
+
+
+@pytest.fixture(scope="module")
+def nano() -> Machine:
+    return machine("nano")
+
+
+def requests(played: Machine) -> list[Request]:
+    """Two greedy, two drawn, of different length, one without guidance, one that goes on."""
+    made = []
+    for n, temperature in enumerate((0, 0, 1.0, 0.8)):
+        conditioning = played.condition(PROMPTS[n % 2], None)
+        sampling = Sampling(temperature, top_k=40, top_p=0.95, guidance=1 if n == 3 else 3, seed=n)
+        beginning = None
+        if n == 2:
+            shape = (played.backend.shape.codebooks, 7)
+            beginning = np.random.default_rng(0).integers(0, 60, shape)
+        unconditional = played.unconditional(conditioning)
+        frames = FRAMES - 3 * n
+        made.append(Request(conditioning, unconditional, sampling, frames, beginning))
+    return made
+
+
+def play(backend: Backend, asked: list[Request], **options: int) -> list[np.ndarray[Any, Any]]:
+    made: list[list[Any]] = [[] for _ in asked]
+    for emission in Engine(backend, **options).run(asked):
+        made[emission.id].append(emission.ids)
+    return [np.concatenate(ids, axis=1) for ids in made]
+
+
+def torch_backend(place: Path | str) -> Backend:
+    parts = load_parts(resolve(place), device="cpu", dtype=torch.float32)
+    return TorchBackend(parts.model.decoder)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("family", ["tiny_text", "tiny_melody", "tiny_stereo", "nano"])
+def test_codes_in_fp32_are_those_of_the_torch_back_end(
+    family: str, request: pytest.FixtureRequest
+) -> None:
+    place = "nano" if family == "nano" else request.getfixturevalue(family)
+    played = machine(place)
+    asked = requests(played)
+    theirs = play(torch_backend(place), asked)
+    for mine, other in zip(play(played.backend, asked), theirs, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("family", ["tiny_text", "tiny_melody"])
+def test_twin_windows_and_steering_are_those_of_the_torch_back_end(
+    family: str, request: pytest.FixtureRequest
+) -> None:
+    place = request.getfixturevalue(family)
+    played = machine(place)
+    first, second = (played.condition(prompt, None) for prompt in PROMPTS)
+    asked = Request(first, played.unconditional(first), Sampling(top_k=40, seed=5), 70)
+
+    def steered(backend: Backend) -> np.ndarray[Any, Any]:
+        engine = Engine(backend, window=30, overlap=10)
+        number, made = engine.add(asked), []
+        while not engine.idle:
+            made += [emission.ids for emission in engine.step()]
+            if len(made) == 25:
+                engine.steer(number, second, Sampling(0.7, top_k=40, seed=5), over=10)
+        return np.concatenate(made, axis=1)
+
+    np.testing.assert_array_equal(steered(played.backend), steered(torch_backend(place)))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8", "int4"])
+def test_codes_do_not_depend_on_neighbours(precision: str) -> None:
+    played = machine("nano", precision)
+    asked = requests(played)
+    together = play(played.backend, asked)
+    for request, mine in zip(asked, together, strict=True):
+        np.testing.assert_array_equal(play(played.backend, [request])[0], mine)
+
+
+def test_pages_are_given_back_and_grow_without_changing_what_lies_in_them(nano: Machine) -> None:
+    asked = requests(nano)
+    alone = play(nano.backend, asked[:1], window=1500)[0]
+    engine, made = Engine(nano.backend), []
+    number = engine.add(asked[0])
+    for step in range(FRAMES + 10):
+        if step == 10:  # far more pages than there are
+            large = Request(asked[1].conditioning, None, Sampling(guidance=1), 1400)
+            others = [engine.add(large) for _ in range(6)]
+        if step == 20:
+            for other in others:
+                engine.cancel(other)
+        made += [e.ids for e in engine.step() if e.id == number]
+    np.testing.assert_array_equal(np.concatenate(made, axis=1), alone)
+    pages = nano.backend._pages  # type: ignore[attr-defined]
+    assert len(pages._free) == pages.count
+
+
+@pytest.mark.parametrize("precision, least", [("bf16", 0.98), ("int8", 0.97), ("int4", 0.88)])
+def test_the_likeliest_token_stays_the_likeliest(precision: str, least: float) -> None:
+    """Teacher-forced over a take of nano's own; benchmarks.fidelity does it over real renders."""
+    exact, rounded = torch_backend("nano"), machine("nano", precision)
+    conditioning = rounded.condition("upbeat funk with slap bass and drums, 110 bpm", None)
+    sampling = Sampling(seed=3)
+    request = Request(conditioning, rounded.unconditional(conditioning), sampling, 400)
+    ids = play(exact, [request])[0]
+    shape = exact.shape
+    columns = delay.apply(ids, shape.delays, shape.special)[:, : ids.shape[1]]
+    fed = np.concatenate([np.full((shape.codebooks, 1), shape.special), columns], axis=1)
+
+    def likeliest(backend: Backend) -> np.ndarray[Any, Any]:
+        greedy = Sampling(temperature=0, guidance=1)
+        voice = backend.prefill(((conditioning, 1.0),), None, greedy, fed[:, :0], fed.shape[1])
+        made = [backend.decode_one_step([voice], column[None], None)[0] for column in fed.T]
+        backend.release(voice)
+        return np.stack(made)
+
+    assert np.mean(likeliest(exact) == likeliest(rounded.backend)) >= least
+
+
+@pytest.mark.parametrize("text", ["lo-fi jazz piano, 80 bpm", "x", "é, «ß»! " * 60])
+@pytest.mark.parametrize("family", ["tiny_text", "nano"])
+def test_text_states_are_those_of_transformers(
+    family: str, text: str, request: pytest.FixtureRequest
+) -> None:
+    place = "nano" if family == "nano" else request.getfixturevalue(family)
+    parts = load_parts(resolve(place), device="cpu", dtype=torch.float32)
+    theirs = TextConditioner(parts.model, parts.tokenizer).encode([text])[0].cross
+    mine = machine(place).condition(text, None).cross
+    np.testing.assert_allclose(mine, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_a_tune_and_nothing_are_conditioned_as_in_torch(tiny_melody: Path) -> None:
+    seconds = np.arange(32_000 * 2) / 32_000
+    tune = Audio(np.sin(2 * np.pi * 440 * seconds, dtype=np.float32)[None], 32_000)
+    played = machine(tiny_melody)
+    model = cadenza.load(tiny_melody, backend="torch")
+    for melody in (tune, None):
+        mine = played.condition("jazz", melody)
+        theirs = model._machine.condition("jazz", melody)
+        np.testing.assert_allclose(mine.prefix, theirs.prefix, atol=1e-4)
+        nothing, none = played.unconditional(mine), model._machine.unconditional(theirs)
+        np.testing.assert_allclose(nothing.prefix, none.prefix, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["tiny_text", "tiny_stereo", "nano"])
+@pytest.mark.parametrize("chunk", [1, 3, 50])
+def test_sound_is_that_of_transformers_in_chunks_of_any_size(
+    family: str, chunk: int, request: pytest.FixtureRequest
+) -> None:
+    place = "nano" if family == "nano" else request.getfixturevalue(family)
+    parts = load_parts(resolve(place), device="cpu", dtype=torch.float32)
+    reference = Codec(parts.model.audio_encoder, parts.channels)  # type: ignore[arg-type]
+    mine = machine(place).codec
+    shape = (reference.codebooks, 43)
+    ids = np.random.default_rng(1).integers(0, reference.codebook_size, shape)
+    stream = mine.stream()
+    pieces = [stream.push(ids[:, t : t + chunk]).samples for t in range(0, 43, chunk)]
+    made = np.concatenate([*pieces, stream.flush().samples], axis=1)
+    np.testing.assert_allclose(made, reference.decode(Codes(ids, 50.0)).samples, atol=1e-4)
+    for frames in (1, 2):  # shorter than what a convolution mirrors
+        short = Codes(ids[:, :frames], 50.0)
+        np.testing.assert_allclose(
+            mine.decode(short).samples, reference.decode(short).samples, atol=1e-4
+        )
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(0, 999),
+    st.sampled_from([0, 0.3, 1.0, 2.5]),
+    st.integers(1, 32),
+    st.sampled_from([0.05, 0.5, 0.9, 1.0]),
+    st.sampled_from([1.0, 3.0]),
+)
+def test_numpy_draws_what_torch_draws(
+    seed: int, temperature: float, top_k: int, top_p: float, guidance: float
+) -> None:
+    by = Sampling(temperature, top_k, top_p, guidance, seed)
+    logits = np.random.default_rng(seed).standard_normal((2, 4, 32), dtype=np.float32) * 3
+    gumbel = noise.Noise(seed, 4, 32).next()
+    both = [torch.from_numpy(part)[None] for part in logits]
+    theirs = Sampler([by], 32)(*both, torch.from_numpy(gumbel)[None] if temperature else None)
+    np.testing.assert_array_equal(draw(logits[0], logits[1], gumbel, by), theirs[0].numpy())
+
+
+@pytest.mark.parametrize(
+    "precision, step", [("fp32", 0), ("bf16", 2**-8), ("int8", 2 / 254), ("int4", 2 / 15)]
+)
+def test_rounding_errs_as_little_as_its_steps_allow(precision: str, step: float) -> None:
+    """A value between two steps is off by ``step / sqrt(12)`` in the mean square."""
+    weight = np.random.default_rng(0).uniform(-1, 1, (24, 128)).astype(np.float32)
+    kept = weights.packed("w", weight, precision)
+    error = np.sqrt(np.mean(np.square(weights.unpacked("w", kept) - weight)))
+    assert error <= 1.05 * step / np.sqrt(12)
+    size = sum(array.nbytes for array in kept.values())
+    assert size <= weight.nbytes * {"fp32": 1, "bf16": 0.5, "int8": 0.27, "int4": 0.15}[precision]
+
+
+def test_arrays_come_back_from_a_file_as_they_were(tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).standard_normal((6, 64)).astype(np.float32)
+    kept = weights.packed("a", weight, "int4") | weights.packed("b", weight, "bf16")
+    weights.save(tmp_path / "w", kept)
+    for name, array in weights.mapped(tmp_path / "w").items():
+        np.testing.assert_array_equal(array, kept[name])
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of this test alone."""
+    monkeypatch.setenv("CADENZA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "openvino"
+
+
+def converted(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."]
+
+
+def states(played: Machine) -> Conditioning:
+    return played.condition("jazz", None)
+
+
+def test_a_conversion_is_made_once_and_told_by_what_it_is_made_of(
+    own: Path, tiny_text: Path, tmp_path: Path
+) -> None:
+    first = machine(tiny_text)
+    [folder] = converted(own)
+    made = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    second = machine(tiny_text)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == made
+    np.testing.assert_array_equal(states(first).cross, states(second).cross)
+    machine(tiny_text, "int8")
+    assert len(converted(own)) == 2
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_text, copy)
+    machine(copy)
+    os.utime(copy / "model.safetensors", (1, 1))  # other weights under the same name
+    machine(copy)
+    assert len(converted(own)) == 4
+    assert {entry.precision for entry in conversions()} == {"fp32", "int8"}
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone", "manifest", "header"])
+def test_a_damaged_conversion_is_made_again(own: Path, tiny_text: Path, harm: str) -> None:
+    before = states(machine(tiny_text)).cross
+    [folder] = converted(own)
+    victim = folder / ("manifest.json" if harm == "manifest" else "decoder.safetensors")
+    if harm == "gone":
+        victim.unlink()
+    elif harm == "header":
+        data = victim.read_bytes()
+        victim.write_bytes(b"\xff" * 64 + data[64:])
+    else:
+        victim.write_bytes(victim.read_bytes()[:-20])
+    np.testing.assert_array_equal(states(machine(tiny_text)).cross, before)
+    assert weights.mapped(folder / "decoder.safetensors")
+    assert cache.read(folder) is not None
+
+
+def test_another_version_makes_its_own_and_the_old_one_is_shown_as_such(
+    own: Path, tiny_text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(tiny_text)
+    monkeypatch.setattr(cache, "FORMAT", cache.FORMAT + 1)
+    machine(tiny_text)
+    assert sorted(entry.current for entry in conversions()) == [False, True]
+    assert cache.clear() > 0
+    assert conversions() == []
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_not_to_play(
+    tmp_path: Path,
+    tiny_text: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("CADENZA_CACHE", str(tmp_path / "file"))
+    assert len(states(machine(tiny_text)).cross) > 0
+    assert "cannot be kept" in caplog.text
+
+
+def test_a_full_disk_leaves_nothing_behind(
+    own: Path, tiny_text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = weights.save
+
+    def full(path: Path, arrays: weights.Weights) -> None:
+        if path.name.startswith("text"):
+            raise OSError(28, "No space left on device")
+        real(path, arrays)
+
+    monkeypatch.setattr(weights, "save", full)
+    assert len(states(machine(tiny_text)).cross) > 0
+    assert converted(own) == [] and not list(own.glob(".*.part"))
+
+
+PROGRAM = """
+    import sys
+    from pathlib import Path
+    from cadenza.checkpoints import resolve
+    from cadenza.openvino import load_machine, weights
+
+    real = weights.save
+    def slow(path, arrays):
+        real(path, arrays)
+        print("half way", flush=True)
+        if {waits}:
+            sys.stdin.readline()
+    weights.save = slow
+    played = load_machine(resolve({place!r}), "fp32")
+    print("done", played.condition("jazz", None).cross.sum(), flush=True)
+"""
+
+
+@pytest.fixture
+def start(tiny_text: Path) -> Iterator[Any]:
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(waits: bool) -> subprocess.Popen[str]:
+        program = textwrap.dedent(PROGRAM).format(waits=waits, place=str(tiny_text))
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", program],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_process_killed_while_converting_leaves_no_half_model(
+    own: Path, tiny_text: Path, start: Any
+) -> None:
+    process = start(waits=True)
+    assert process.stdout.readline() == "half way\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert converted(own) == [] and list(own.glob(".*.part"))
+    assert len(states(machine(tiny_text)).cross) > 0
+    assert len(converted(own)) == 1 and not list(own.glob(".*.part"))
+
+
+def test_two_processes_that_start_together_convert_once(own: Path, start: Any) -> None:
+    first = start(waits=True)
+    assert first.stdout.readline() == "half way\n"
+    second = start(waits=False)
+    time.sleep(0.5)  # it may be anywhere; it must not have got past the lock
+    assert converted(own) == []
+    first.stdin.write("\n" * 9)
+    first.stdin.flush()
+    told = [first.communicate()[0].splitlines(), second.communicate()[0].splitlines()]
+    assert told[0][-1] == told[1][-1] and told[0][-1].startswith("done")
+    assert "half way" not in told[1]
+    assert len(converted(own)) == 1
+
+
+def test_once_converted_a_run_loads_neither_torch_nor_transformers(
+    own: Path, tmp_path: Path
+) -> None:
+    program = """
+        import json, sys, cadenza
+        take = cadenza.load("nano").generate("jazz", duration=1, seed=1)
+        take.save(sys.argv[1])
+        print(json.dumps([m for m in ("torch", "transformers", "scipy") if m in sys.modules]))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "a.wav")]
+    for expected in (True, False):
+        made = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert ("torch" in json.loads(made.stdout)) is expected
+    assert json.loads(made.stdout) == []
+
+
+def test_what_does_not_go_together_is_refused(tiny_text: Path) -> None:
+    for options in (
+        {"backend": "tpu"},
+        {"backend": "openvino", "precision": "fp16"},
+        {"backend": "torch", "precision": "int8"},
+        {"precision": "int3"},
+    ):
+        with pytest.raises(DeviceError, match="choose"):
+            cadenza.load(tiny_text, **options)
+    with pytest.raises(OptionError):
+        cadenza.load(tiny_text, precision="int8").generate("jazz", top_k=10_000)
+
+
+def test_the_cache_command_lists_and_clears(own: Path, tiny_text: Path) -> None:
+    machine(tiny_text, "int4")
+    command = [sys.executable, "-m", "cadenza", "cache"]
+    listed = subprocess.run(
+        [*command, "list", "--json"], capture_output=True, text=True, check=True
+    )
+    [row] = json.loads(listed.stdout)
+    assert (row["precision"], row["current"]) == ("int4", True) and row["bytes"] > 0
+    assert "int4" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    subprocess.run([*command, "clear"], capture_output=True, check=True)
+    assert conversions() == []
