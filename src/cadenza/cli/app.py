@@ -14,12 +14,14 @@ from cadenza.cli import (
     cache,
     generating,
     looking,
+    looping,
     models,
     notes,
     playing,
     prompting,
     remaking,
     serving,
+    showing,
     splitting,
     steering,
     streaming,
@@ -62,6 +64,7 @@ app.command()(banding.band)
 app.command()(banding.resume)
 app.command()(banding.remake)
 app.command()(banding.mix)
+app.command()(looping.loop)
 app.command()(notes.midi)
 app.command()(looking.show)
 app.command()(serving.serve)
@@ -83,7 +86,16 @@ def _options(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version."),
     ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(envvar="CADENZA_SERVER", help="Play on a server: http://HOST:PORT."),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(envvar="CADENZA_KEY", help="Where the server needs one.", show_envvar=True),
+    ] = None,
 ) -> None:
+    showing.use_server(server, key)
     told = logging.StreamHandler()  # on standard error
     told.setFormatter(logging.Formatter("cadenza: %(message)s"))
     logger = logging.getLogger("cadenza")

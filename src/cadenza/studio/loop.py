@@ -1,0 +1,272 @@
+"""Loops: so many bars at exactly the tempo asked for, which end where they begin."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cadenza import audio as sound
+from cadenza.beats import analyse
+from cadenza.errors import AudioError, OptionError
+from cadenza.files import write_atomically
+from cadenza.request import GenerateRequest, new_seed
+from cadenza.spectrum import band_power, mel_filters
+from cadenza.studio.align import LEAST_STRETCH, MOST_STRETCH, TRUSTED, Grid
+from cadenza.studio.asked import asked, check_tempo
+from cadenza.studio.loopfile import with_loop_points
+from cadenza.studio.player import Player
+from cadenza.studio.seam import FLOOR, Seam, joined, measure, room
+from cadenza.studio.stretch import stretch
+from cadenza.tags import Tags
+from cadenza.take import MAX_TITLE, Take
+from cadenza.types import Audio, Progress, Recipe
+
+MAX_BARS, MAX_COUNT = 64, 100
+TOGETHER = 8  # takes in a batch
+MORE = 2.2  # times the length that is made, so that there are places to choose from
+UNKNOWN = 90.0  # beats a minute that lengths are reckoned with until the tempo is known
+NO_PULSE = 120.0  # the tempo where none was asked for and none is heard
+AHEAD = 0.025  # seconds before a beat in which the cut may lie: ahead of the attack
+BLIND = 0.1  # seconds between the places that are tried where no beat is heard
+BEFORE, AFTER = 0.2, 0.6  # seconds around a cut that are compared with those around the other
+FRAME, BANDS = 0.02, 40
+CLOSEST = 12  # places whose seam is measured
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """``audio [C, N]`` of exactly ``grid.samples``, and how well its end meets its beginning."""
+
+    audio: Audio
+    grid: Grid
+    seam: Seam
+    heard: float | None  # the tempo of the take, before it was stretched
+    stretched: float  # times as long as it was
+    start: float  # seconds into the stretched take
+    on_downbeat: bool  # False where no beat is heard to begin on
+    faults: tuple[str, ...]
+    recipe: Recipe  # of the take it was cut from
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a 24-bit WAV with loop points and tempo, and what was measured beside it.
+
+        Raises:
+            OptionError: the name of the file is that of another format.
+            OutputError: it cannot be written; what was there before is kept.
+        """
+        if sound.format_of(path) != "wav":
+            raise OptionError(f"a loop is a .wav, because that holds loop points: not {path}")
+        title = (self.recipe.prompt or "loop")[:MAX_TITLE]
+        tags = Tags(title, self.recipe.to_json(), f"Cadenza {self.recipe.package}")
+        grid = self.grid
+        content = with_loop_points(
+            sound.encode(self.audio, "wav24", tags),
+            grid.samples,
+            grid.rate,
+            bars=grid.bars,
+            meter=grid.meter,
+            tempo=grid.tempo,
+        )
+        place = write_atomically(path, content)
+        write_atomically(place.with_suffix(".json"), self._facts().encode())
+        return place
+
+    def _facts(self) -> str:
+        facts = {
+            "tempo": self.grid.tempo,
+            "bars": self.grid.bars,
+            "meter": self.grid.meter,
+            "samples": self.grid.samples,
+            "rate": self.grid.rate,
+            "heard": self.heard,
+            "stretched": self.stretched,
+            "start": self.start,
+            "on_downbeat": self.on_downbeat,
+            "faults": self.faults,
+            "seam": asdict(self.seam),
+        }
+        whole = {"loop": facts, "recipe": asdict(self.recipe)}
+        return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
+
+
+def loops(
+    player: Player,
+    prompt: str,
+    *,
+    bars: int = 4,
+    tempo: float | None = None,
+    seed: int | None = None,
+    count: int = 1,
+    progress: Progress | None = None,
+    guidance: float = 3.0,
+) -> list[Loop]:
+    """Make ``count`` loops of ``bars`` bars, with the seeds from ``seed`` on.
+
+    Args:
+        tempo: beats a minute; without it the prompt's, and where that has none, what is heard.
+
+    Raises:
+        PromptError: a prompt that is empty or too long.
+        OptionError: an option out of range.
+        AudioError: a model played nothing that could be cut.
+    """
+    wanted = plan(prompt, bars=bars, tempo=tempo, seed=seed, count=count, guidance=guidance)
+    made: list[Loop] = []
+    for first in range(0, count, TOGETHER):
+        batch = wanted.requests[first : first + TOGETHER]
+
+        def share(done: int, total: int, first: int = first, size: int = len(batch)) -> None:
+            if progress is not None:
+                progress(first * total + done * size, count * total)
+
+        takes = player.generate_batch(batch, share)
+        made += [cut(take, wanted.tempo, wanted.meter, bars) for take in takes]
+    return made
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a model, and what is to be cut from its takes."""
+
+    requests: tuple[GenerateRequest, ...]
+    tempo: float | None
+    meter: int
+
+
+def plan(
+    prompt: str,
+    *,
+    bars: int = 4,
+    tempo: float | None = None,
+    seed: int | None = None,
+    count: int = 1,
+    guidance: float = 3.0,
+) -> Wanted:
+    """What :func:`loops` is going to do, checked.
+
+    Raises:
+        PromptError, OptionError: as there.
+    """
+    if not 1 <= bars <= MAX_BARS:
+        raise OptionError(f"a loop has 1 to {MAX_BARS} bars, not {bars}")
+    if not 1 <= count <= MAX_COUNT:
+        raise OptionError(f"count must be from 1 to {MAX_COUNT}, not {count}")
+    said = asked(prompt)
+    if tempo is not None:
+        check_tempo(tempo)
+        if said.tempo is None:
+            prompt = f"{prompt}, {tempo:g} bpm"
+        elif said.tempo != tempo:
+            raise OptionError(f"the prompt says {said.tempo:g} bpm, the option {tempo:g}: choose")
+    tempo = tempo or said.tempo
+    seconds = MORE * bars * said.meter * 60 / (tempo or UNKNOWN) + 2 * BEFORE
+    first = new_seed() if seed is None else seed
+    requests = tuple(
+        GenerateRequest(prompt, duration=seconds, seed=first + number, guidance=guidance)
+        for number in range(count)
+    )
+    return Wanted(requests, tempo, said.meter)
+
+
+def cut(take: Take, tempo: float | None, meter: int, bars: int) -> Loop:
+    """The best loop of ``bars`` bars that a take holds.
+
+    It is stretched to the tempo, then all downbeats are tried that leave room for the length: the
+    end is cut where the music goes on most like it begins.
+
+    Raises:
+        AudioError: the take is too short.
+    """
+    heard = analyse(take.audio, tempo)
+    trusted = heard.tempo if heard.clarity >= TRUSTED else None
+    grid = Grid(tempo or round(trusted or NO_PULSE, 2), meter, bars, None, take.audio.rate)
+    factor, fault = _factor(trusted, grid.tempo)
+    audio = stretch(take.audio, factor)
+    downbeats = np.array(heard.downbeats) * factor if trusted else np.zeros(0)
+    starts = _starts(audio, downbeats, grid.samples)
+    on_downbeat = bool(starts)
+    if not starts:
+        starts = _starts(audio, np.arange(0, audio.duration, BLIND), grid.samples)
+    if not starts:
+        raise AudioError(
+            f"the take lasts {audio.duration:.1f} s, too short for a loop of "
+            f"{grid.samples / grid.rate:.1f} s: ask for fewer bars"
+        )
+    start, whole, seam = _best(audio, starts, grid.samples)
+    return Loop(
+        audio=whole,
+        grid=grid,
+        seam=seam,
+        heard=trusted,
+        stretched=factor,
+        start=start / grid.rate,
+        on_downbeat=on_downbeat,
+        faults=(fault,) if fault else (),
+        recipe=take.recipe,
+    )
+
+
+def _factor(heard: float | None, tempo: float) -> tuple[float, str]:
+    """How much a take is to be stretched, and what is wrong if that will not do."""
+    if heard is None:
+        return 1.0, "no clear pulse is heard in it"
+    off = heard / tempo - 1
+    if abs(off) > MOST_STRETCH:
+        return 1.0, f"it plays {heard:.1f} bpm, not {tempo:g}"
+    return (1 + off if abs(off) >= LEAST_STRETCH else 1.0), ""
+
+
+def _starts(audio: Audio, times: NDArray[np.float64], length: int) -> list[int]:
+    """Where a loop may begin: the quietest zero crossing just ahead of each of ``times``.
+
+    Those are left out that leave no room for the loop or for the crossfade before it.
+    """
+    mono = audio.samples.mean(axis=0)
+    starts = []
+    for time in times:
+        last = round(time * audio.rate)
+        first = max(last - round(AHEAD * audio.rate), room(audio.rate))
+        if first >= last or last + length > len(mono):
+            continue
+        part = mono[first - 1 : last]
+        crosses = (part[:-1] < 0) & (part[1:] >= 0)
+        # Where the wave does not cross it is low or silent: the smallest value will do.
+        size = np.where(crosses, np.abs(part[1:]), np.inf if crosses.any() else np.abs(part[1:]))
+        starts.append(first + int(size.argmin()))
+    return starts
+
+
+def _best(audio: Audio, starts: Sequence[int], length: int) -> tuple[int, Audio, Seam]:
+    """The start around which the music is most like that around the end, and whose seam is fine.
+
+    Where none is fine it is the one with the least noticeable seam.
+    """
+    tried = []
+    for start in _ranked(audio, starts, length)[:CLOSEST]:
+        whole = Audio(joined(audio.samples, start, length, audio.rate), audio.rate)
+        tried.append((start, whole, measure(whole)))
+        if tried[-1][2].ok:
+            return tried[-1]
+    return min(tried, key=lambda found: found[2].percentile)
+
+
+def _ranked(audio: Audio, starts: Sequence[int], length: int) -> list[int]:
+    """``starts``, that first around which the music is most like that around the end."""
+    hop = round(FRAME * audio.rate)
+    filters = mel_filters(audio.rate, 2 * hop, BANDS, 50.0, audio.rate / 2)
+    bands = 10 * np.log10(band_power(audio.samples.mean(axis=0), 2 * hop, hop, filters) + FLOOR)
+
+    def unlike(start: int) -> float:
+        first, second = start // hop, (start + length) // hop
+        before = min(round(BEFORE / FRAME), first)
+        after = min(round(AFTER / FRAME), len(bands) - second)
+        one = bands[first - before : first + after]
+        return float(np.abs(one - bands[second - before : second + after]).mean())
+
+    return sorted(starts, key=unlike)
