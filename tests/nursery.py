@@ -112,7 +112,8 @@ def _main() -> None:
     from cadenza.jobs.store import Store
     from cadenza.jobs.worker import Worker
 
-    model = cadenza.load("nano", offline=True)
+    # Torch on one thread: it has no threads that a fork would lose.
+    model = cadenza.load("nano", offline=True, backend="torch")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the dead
     for line in sys.stdin:
         order = json.loads(line)

@@ -15,7 +15,7 @@ import uvicorn
 
 from cadenza.jobs.store import Store
 from cadenza.server.app import create_app
-from cadenza.server.running import listen
+from cadenza.server.running import configured, listen
 from cadenza.server.settings import Settings
 
 PATIENCE = 60.0  # seconds; nothing takes that long
@@ -46,8 +46,7 @@ def serving(root: Path, **settings: Any) -> Iterator[Service]:
     store = Store.open(root)
     listener = listen("127.0.0.1", 0)
     app = create_app(store, Settings(**({"keys": False} | settings)))
-    config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configured(app))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     until(lambda: server.started)

@@ -96,7 +96,7 @@ def test_ask_follow_fetch(client: httpx.Client) -> None:
     music = client.get(files["music.wav"]["url"])
     assert music.headers["content-type"] == "audio/wav"
     assert len(music.content) == files["music.wav"]["bytes"]
-    expected = cadenza.load("nano", offline=True).generate(**SMALL)  # type: ignore[arg-type]
+    expected = cadenza.load("nano", offline=True, backend="torch").generate(**SMALL)  # type: ignore[arg-type]
     with av.open(io.BytesIO(music.content)) as opened:
         samples = np.concatenate([f.to_ndarray() for f in opened.decode(audio=0)], axis=1)
     np.testing.assert_allclose(samples[0] / 32768, expected.audio.samples[0], atol=1e-3)
@@ -268,7 +268,7 @@ def test_a_stream_is_the_take(client: httpx.Client, format: str) -> None:
         frames = [frame.to_ndarray() for frame in opened.decode(audio=0)]
     heard = np.concatenate(frames, axis=1)[0]
     heard = heard / 32768 if heard.dtype.kind == "i" else heard
-    expected = cadenza.load("nano", offline=True).generate(**options).audio.samples[0]  # type: ignore[arg-type]
+    expected = cadenza.load("nano", offline=True, backend="torch").generate(**options).audio.samples[0]  # type: ignore[arg-type]
     if format != "mp3":
         assert len(heard) == len(expected)
         np.testing.assert_allclose(heard, expected, atol=1e-3)

@@ -19,12 +19,12 @@ from tests.sounds import sine
 
 @pytest.fixture(scope="module")
 def nano() -> Model:
-    return cadenza.load("nano", offline=True)
+    return cadenza.load("nano", offline=True, backend="torch")
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[SharedModel]:
-    shared = SharedModel(cadenza.load("nano", offline=True), max_rows=64)
+    shared = SharedModel(cadenza.load("nano", offline=True, backend="torch"), max_rows=64)
     yield shared
     shared.close()
 
@@ -154,7 +154,7 @@ def test_a_step_that_breaks_is_told_to_all_and_the_next_ones_work(
 
 
 def test_closing_ends_what_runs_and_refuses_what_comes() -> None:
-    shared = SharedModel(cadenza.load("nano", offline=True), max_rows=64)
+    shared = SharedModel(cadenza.load("nano", offline=True, backend="torch"), max_rows=64)
     stream = shared.stream("techno", seed=4)
     next(stream)
     shared.close()

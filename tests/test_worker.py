@@ -70,7 +70,7 @@ def test_a_job_is_what_the_library_makes(store: Store, workers: Nursery) -> None
     assert [file["name"] for file in done.files] == ["codes.npy", "music.flac", "music.json"]
     music = store.folder.result(done, "music.flac")
     assert done.bytes == sum(place.stat().st_size for place in music.parent.iterdir())
-    model = cadenza.load("nano", offline=True)
+    model = cadenza.load("nano", offline=True, backend="torch")
     take = model.generate(**asked)  # type: ignore[arg-type]
     assert read_recipe(music) == take.recipe
     codes = np.load(store.folder.result(done, "codes.npy"), allow_pickle=False)
@@ -252,7 +252,7 @@ def test_a_stream_through_the_door(store: Store, workers: Nursery) -> None:
     assert card.model["name"] == "nano" and card.streams == 8
     said, heard = Listener(card, duration=2.0).rest()
     assert said == [{"rate": 32000, "channels": 1, "seed": 5}, {"end": True}]
-    model = cadenza.load("nano", offline=True)
+    model = cadenza.load("nano", offline=True, backend="torch")
     expected = model.generate("techno", duration=2.0, seed=5).audio.samples[0]
     assert np.abs(expected).max() < 0.9  # below that the limiter changes nothing
     samples = np.frombuffer(heard, "<i2") / 32767

@@ -16,24 +16,25 @@ from typing import TYPE_CHECKING, Any
 from wrapt import register_post_import_hook
 
 if TYPE_CHECKING:
+    from cadenza.client import Client
     from cadenza.errors import CadenzaError
     from cadenza.model import Model, load
     from cadenza.prompting import enhance
     from cadenza.recipes import again, verify
     from cadenza.request import GenerateRequest
     from cadenza.take import Take
-    from cadenza.types import Audio, Codes, Recipe, Sampling
+    from cadenza.types import Audio, Codes, Recipe
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Audio",
     "CadenzaError",
+    "Client",
     "Codes",
     "GenerateRequest",
     "Model",
     "Recipe",
-    "Sampling",
     "Take",
     "again",
     "enhance",
@@ -44,11 +45,11 @@ __all__ = [
 _HOME = {
     "Audio": "types",
     "CadenzaError": "errors",
+    "Client": "client",
     "Codes": "types",
     "GenerateRequest": "request",
     "Model": "model",
     "Recipe": "types",
-    "Sampling": "types",
     "Take": "take",
     "again": "recipes",
     "enhance": "prompting",

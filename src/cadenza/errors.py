@@ -86,6 +86,8 @@ class Conflict(ServiceError):
 class Busy(ServiceError):
     """As much waits or runs as may; ask again after ``retry_after`` seconds."""
 
+    retry_after = 5.0
+
     def __init__(self, message: str, retry_after: float = 5.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
@@ -113,3 +115,13 @@ class ModelDamaged(ModelError):
 
 class ModelMismatch(ModelError):
     """Parts of a checkpoint do not fit each other; the message names both and their numbers."""
+
+
+def rebuilt(kind: str, message: str) -> CadenzaError:
+    """An error that another process told of, by the name of its class and its message."""
+    known = globals().get(kind)
+    if not (isinstance(known, type) and issubclass(known, CadenzaError)):
+        known = CadenzaError
+    error = known.__new__(known, message)
+    CadenzaError.__init__(error, message)  # a class of its own may be built from other things
+    return error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -51,6 +50,7 @@ def serve(
     model: o.Model = "nano",
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    backend: o.Backend = "auto",
     offline: o.Offline = False,
     folder: Folder = None,
     database: DatabaseUrl = None,
@@ -80,7 +80,8 @@ def serve(
     listener = listen(host, port)
     settings = Settings(keys=needs_keys, loopback=loopback, origins=tuple(allow_origin or ()))
     arguments = ["--model", model, "--device", device, "--precision", precision]
-    arguments += ["--folder", str(store.folder.root), *(["--offline"] if offline else [])]
+    arguments += ["--backend", backend, *(["--offline"] if offline else [])]
+    arguments += ["--folder", str(store.folder.root)]
     if database is not None:
         os.environ["CADENZA_DATABASE"] = database  # not an argument: others can read those
     shown = f"[{host}]" if ":" in host else host
@@ -92,6 +93,7 @@ def worker(
     model: o.Model = "nano",
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    backend: o.Backend = "auto",
     offline: o.Offline = False,
     folder: Folder = None,
     database: DatabaseUrl = None,
@@ -106,7 +108,8 @@ def worker(
 ) -> None:
     """Do the jobs of a server that runs elsewhere; cadenza serve starts one by itself."""
     store = _open(folder, database)
-    loaded = showing.load(model, device, precision, offline, quiet=child is not None)
+    quiet = child is not None
+    loaded = showing.load(model, device, precision, offline, quiet, backend)
     from cadenza.jobs.worker import Worker
 
     made = Worker(
@@ -170,6 +173,5 @@ def _open(folder: Path | None, database: str | None) -> Store:
         raise MissingPackage(what, "pip install 'cadenza[server]'")
     from cadenza.jobs.store import Store
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Store.open(folder or Path(data).expanduser() / "cadenza", database)

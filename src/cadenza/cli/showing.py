@@ -6,13 +6,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from cadenza.errors import OptionError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from cadenza.model import Model
+
+DEFAULT_MODEL = "nano"  # of every command
+_server: ContextVar[tuple[str, str | None] | None] = ContextVar("server", default=None)
 
 LINE_SECONDS = 5.0  # between two lines of progress where there is no terminal
 
@@ -41,7 +47,13 @@ def note(text: str) -> None:
 def load(
     name: str, device: str, precision: str, offline: bool, quiet: bool, backend: str = "auto"
 ) -> Model:
-    """Load a model; say its licence where that forbids something."""
+    """Load a model; say its licence where that forbids something.
+
+    With ``cadenza --server`` it is the one that the server plays.
+    """
+    server = _server.get()
+    if server is not None:
+        return _remote(name, *server)
     with progress(f"loading {name}", quiet) as callback:
         from cadenza.checkpoints import resolve, terms
 
@@ -60,6 +72,20 @@ def load(
     if not quiet and terms(model.licence) != model.licence:
         note(f"the weights of {model.name} are {terms(model.licence)}")
     return model
+
+
+def use_server(url: str | None, key: str | None) -> None:
+    """Let the models of this command play on a server, if there is one."""
+    _server.set(None if url is None else (url, key))
+
+
+def _remote(name: str, url: str, key: str | None) -> Model:
+    from cadenza.client import Client
+
+    client = Client(url, key)
+    if name not in (DEFAULT_MODEL, client.name):
+        raise OptionError(f"{url} plays {client.name}, not {name}: leave --model out")
+    return cast("Model", client)  # it is used as a model is
 
 
 @contextmanager

@@ -96,7 +96,7 @@ class Door:
                 else:
                     self._hints[told["do"]](told)
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                log.info("a connection ended: %r", error)
+                log.debug("a connection ended: %r", error)
 
     def _play(self, connection: socket.socket, lines: Any, told: Told) -> None:
         voice = _Voice(connection)
@@ -172,7 +172,7 @@ def _steer(stream: Stream, lines: Any, voice: _Voice) -> None:
             except CadenzaError as error:
                 voice.complain(error)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        log.info("a stream's wheel was let go: %r", error)
+        log.debug("a stream's wheel was let go: %r", error)
     finally:
         _hang_up(voice.connection)
         stream.close()

@@ -80,6 +80,8 @@ class Worker:
             "rate": model.rate,
             "channels": model.channels,
             "licence": model.licence,
+            "frame_rate": model.frame_rate,
+            "revision": model.identity.revision,
             "sha256": model.identity.sha256,
         }
         self._doing: set[_Doing] = set()

@@ -82,17 +82,6 @@ def of_error(error: CadenzaError) -> JSONResponse:
     return answer(status, detail, type(error).__name__, headers)
 
 
-def rebuilt(kind: str, message: str) -> CadenzaError:
-    """An error that another process told of; an unknown kind becomes the root."""
-    known = getattr(errors, kind, None)
-    if isinstance(known, type) and issubclass(known, CadenzaError):
-        try:
-            return known(message)
-        except TypeError:
-            pass  # one that is built otherwise
-    return CadenzaError(message)
-
-
 def install(app: FastAPI) -> None:
     """Let every error of ``app`` be answered as a problem."""
 

@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from cadenza.errors import Busy, CadenzaError, Unavailable
+from cadenza.errors import Busy, CadenzaError, Unavailable, rebuilt
 from cadenza.jobs import wire
 from cadenza.jobs.kinds import Listen
 from cadenza.jobs.workers import Workers
-from cadenza.server.problems import rebuilt
 
 Told = dict[str, Any]
 

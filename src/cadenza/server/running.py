@@ -6,6 +6,7 @@ import socket
 from collections.abc import Sequence
 
 import uvicorn
+from fastapi import FastAPI
 
 from cadenza.errors import OptionError
 from cadenza.jobs.store import Store
@@ -44,18 +45,24 @@ def run(
     worker_arguments: Sequence[str],
 ) -> None:
     """Serve until a signal ends it."""
-    config = uvicorn.Config(
-        create_app(store, settings),
+    server = uvicorn.Server(configured(create_app(store, settings)))
+    supervisor = Supervisor(store, workers, worker_arguments)
+    supervisor.start()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        supervisor.stop()
+
+
+def configured(app: FastAPI) -> uvicorn.Config:
+    """How ``app`` is served."""
+    return uvicorn.Config(
+        app,
         log_level="warning",
         server_header=False,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE,
         ws_per_message_deflate=False,  # sound does not shrink, and a bomb would swell
     )
-    supervisor = Supervisor(store, workers, worker_arguments)
-    supervisor.start()
-    try:
-        uvicorn.Server(config).run(sockets=[listener])
-    finally:
-        supervisor.stop()

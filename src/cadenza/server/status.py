@@ -28,7 +28,9 @@ class ModelOut(BaseModel):
     family: str
     rate: int
     channels: int
+    frame_rate: float
     licence: str
+    revision: str | None
     sha256: str
 
 

@@ -1,0 +1,456 @@
+"""A model that plays on another machine: the same calls, answered by a server."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Condition, Thread
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import numpy as np
+
+from cadenza.audio import encode, read
+from cadenza.errors import (
+    AccessDenied,
+    Busy,
+    CadenzaError,
+    Cancelled,
+    MissingPackage,
+    OptionError,
+    Unavailable,
+    rebuilt,
+)
+from cadenza.request import BUFFER, GenerateRequest, Sound, check_stream
+from cadenza.take import Take
+from cadenza.types import Audio, Codes, ModelIdentity, Progress, Recipe
+
+SECONDS = 30.0  # without an answer
+TRIES = 5  # to reach a server that does not answer, or is busy
+PAUSE = 0.5  # seconds before the second try; doubled each time
+LONGEST_PAUSE = 30.0
+PROBLEM = "urn:cadenza:problem:"
+
+
+class Client:
+    """Plays on a server as :class:`cadenza.Model` does here.
+
+    Args:
+        url: of the server, for example ``http://studio:8000``.
+        key: where the server needs one.
+
+    Raises:
+        Unavailable: from every method, when the server cannot be reached.
+        AccessDenied: from every method, when the key is missing or opens nothing.
+        Busy: from every method, when the server has too much to do even after some waiting.
+    """
+
+    def __init__(self, url: str, key: str | None = None) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise OptionError(f"a server is http://… or https://…, not {url!r}")
+        self.url = url.rstrip("/")
+        self._key = key
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        try:
+            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=SECONDS)
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise OptionError(f"{url!r} and its key cannot be used: {error}") from error
+
+    # ── What it plays ───────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def _model(self) -> dict[str, Any]:
+        models = self._ask("GET", "/v1/models").json()
+        if not models:
+            raise Unavailable(f"{self.url} has no model ready yet: try again in a while")
+        found: dict[str, Any] = models[0]
+        return found
+
+    @property
+    def name(self) -> str:
+        return str(self._model["name"])
+
+    @property
+    def family(self) -> str:
+        return str(self._model["family"])
+
+    @property
+    def licence(self) -> str:
+        """Of the weights."""
+        return str(self._model["licence"])
+
+    @property
+    def rate(self) -> int:
+        """Of the sound, in hertz."""
+        return int(self._model["rate"])
+
+    @property
+    def channels(self) -> int:
+        return int(self._model["channels"])
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second."""
+        return float(self._model["frame_rate"])
+
+    @property
+    def identity(self) -> ModelIdentity:
+        known = self._model
+        return ModelIdentity(self.name, known["revision"], known["sha256"], self.licence)
+
+    # ── What it makes ───────────────────────────────────────────────────────────────────────────
+
+    def generate(
+        self, prompt: str | None, *, progress: Progress | None = None, **options: Any
+    ) -> Take:
+        """Make one piece, see :meth:`cadenza.Model.generate`."""
+        return self.generate_batch([GenerateRequest(prompt, **options)], progress)[0]
+
+    def generate_batch(
+        self, requests: Sequence[GenerateRequest], progress: Progress | None = None
+    ) -> list[Take]:
+        """Make several pieces together, see :meth:`cadenza.Model.generate_batch`.
+
+        What ``progress`` raises cancels all of them. They are also cancelled when one fails.
+        """
+        wishes = [self._wish(request) | {"format": "wavfloat"} for request in requests]
+        ids: list[str] = []
+        try:
+            ids += [self.submit("generate", wish) for wish in wishes]
+            return [
+                self._take(self.wait(id, _share(progress, place, len(ids))))
+                for place, id in enumerate(ids)
+            ]
+        except BaseException:
+            for id in ids:
+                self.cancel(id)
+            raise
+
+    def extend(
+        self,
+        piece: Take | Audio | str | os.PathLike[str],
+        duration: float,
+        prompt: str | None = None,
+        *,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Take:
+        """Go on from a take or any sound, see :meth:`cadenza.Model.extend`."""
+        if isinstance(piece, Take):
+            prompt = piece.recipe.text if prompt is None else prompt
+            piece = piece.audio
+        options["beginning"] = piece
+        return self.generate(prompt, duration=duration, progress=progress, **options)
+
+    def stream(
+        self,
+        prompt: str | None,
+        duration: float | None = None,
+        buffer: float = BUFFER,
+        **options: Any,
+    ) -> RemoteStream:
+        """Hear music while it is made, and steer it, see :meth:`cadenza.Model.stream`.
+
+        It comes no faster than it is heard.
+        """
+        check_stream(duration, buffer)
+        asked = GenerateRequest(prompt, **options)
+        wish = self._wish(asked) | {"duration": duration, "buffer": buffer}
+        if self._key is not None:
+            wish["key"] = self._key
+        return RemoteStream(self.url.replace("http", "ws", 1) + "/v1/live", wish, asked)
+
+    # ── Jobs of any kind ────────────────────────────────────────────────────────────────────────
+
+    def submit(self, kind: str, request: Mapping[str, Any]) -> str:
+        """Ask for a job, whose id is returned. Whatever the network does, it is one job."""
+        key = {"Idempotency-Key": secrets.token_hex(16)}
+        wish = {"kind": kind, "request": dict(request)}
+        return str(self._ask("POST", "/v1/jobs", json=wish, headers=key).json()["id"])
+
+    def wait(self, id: str, progress: Progress | None = None) -> dict[str, Any]:
+        """Follow a job until it is done, and return it as the server shows it.
+
+        ``progress`` gets per mille.
+
+        Raises:
+            Cancelled: somebody cancelled it.
+            CadenzaError: what went wrong with it.
+        """
+        job = self._follow(id, progress)
+        if job["state"] == "cancelled":
+            raise Cancelled(f"job {id} was cancelled")
+        if job["state"] == "failed":
+            raise rebuilt(job["error"]["kind"], job["error"]["message"])
+        return job
+
+    def cancel(self, id: str) -> None:
+        """Cancel a job; one that is over stays as it is. Nothing is raised if it cannot be told."""
+        with suppress(CadenzaError):  # it ends by itself
+            self._ask("DELETE", f"/v1/jobs/{id}", tries=1)
+
+    def fetch(self, job: Mapping[str, Any], name: str) -> bytes:
+        """A file of a job that is done.
+
+        Raises:
+            NotFound: it has none of that name.
+        """
+        return self._ask("GET", f"/v1/jobs/{job['id']}/files/{name}").content
+
+    def upload(self, sound: Sound | Audio | str | os.PathLike[str]) -> str:
+        """Send a sound; returns the id by which requests call it.
+
+        Raises:
+            AudioError: it cannot be read.
+        """
+        if isinstance(sound, Sound):
+            audio, name = sound.audio, sound.source.path
+        elif isinstance(sound, Audio):
+            audio, name = sound, ""
+        else:
+            audio, name = read(sound), os.fspath(sound)
+        content = encode(audio, "wavfloat")
+        query = {"name": Path(name).name or "sound"}
+        return str(self._ask("POST", "/v1/uploads", params=query, content=content).json()["id"])
+
+    # ── Over the wire ───────────────────────────────────────────────────────────────────────────
+
+    def _wish(self, request: GenerateRequest) -> dict[str, Any]:
+        """A request as JSON, its sounds uploaded."""
+        wish = {field.name: getattr(request, field.name) for field in dataclasses.fields(request)}
+        if isinstance(request.beginning, Codes):
+            raise OptionError("a server goes on from a sound, not from codes: give the sound")
+        for name, sound in (
+            ("melody", request.melody_sound),
+            ("beginning", request.beginning_sound),
+        ):
+            if sound is not None:
+                wish[name] = self.upload(sound)
+        return wish
+
+    def _take(self, job: Mapping[str, Any]) -> Take:
+        recipe = Recipe.from_json(self.fetch(job, "music.json").decode())
+        ids = np.load(BytesIO(self.fetch(job, "codes.npy")), allow_pickle=False)
+        with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+            file.write(self.fetch(job, "music.wav"))
+            file.flush()
+            audio = read(file.name)
+        return Take(audio, Codes(ids.astype(np.int64), self.frame_rate), recipe)
+
+    def _follow(self, id: str, progress: Progress | None) -> dict[str, Any]:
+        """The job at its end, by its events; a connection that breaks is made anew."""
+        pause = PAUSE
+        for _ in range(TRIES):
+            try:
+                for job in self._events(id):
+                    pause = PAUSE
+                    if progress is not None:
+                        progress(round(1000 * job["progress"]), 1000)
+                    if job["state"] not in ("queued", "running"):
+                        return job
+            except (httpx.TransportError, Busy, Unavailable):
+                pass
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        raise Unavailable(f"{self.url} went away while job {id} was under way")
+
+    def _events(self, id: str) -> Iterator[dict[str, Any]]:
+        with self._http.stream("GET", f"/v1/jobs/{id}/events") as answer:
+            if answer.is_error:
+                answer.read()
+                raise _error(answer)
+            for line in answer.iter_lines():
+                if line.startswith("data:"):
+                    yield json.loads(line.removeprefix("data:"))
+
+    def _ask(self, method: str, path: str, *, tries: int = TRIES, **what: Any) -> httpx.Response:
+        """Ask, and again where there is hope; what cannot be repeated has an idempotency key."""
+        pause = PAUSE
+        for left in reversed(range(tries)):
+            try:
+                answer = self._http.request(method, path, **what)
+            except httpx.TransportError as error:
+                failure: CadenzaError = Unavailable(f"{self.url} cannot be reached: {error}")
+                if isinstance(error, httpx.ConnectError):
+                    raise failure from error  # nobody is there
+            else:
+                if answer.is_success:
+                    return answer
+                failure = _error(answer)
+                if answer.status_code not in (429, 503):
+                    raise failure
+                pause = max(pause, float(answer.headers.get("retry-after", 0)))
+            if not left:
+                raise failure
+            time.sleep(min(pause, LONGEST_PAUSE))
+            pause *= 2
+        raise AssertionError("unreachable")
+
+
+class RemoteStream(Iterator[Audio]):
+    """Music from a server while it is made, see :class:`cadenza.streaming.Stream`.
+
+    Raises:
+        MissingPackage: websockets is not installed.
+        Unavailable: the server cannot be reached.
+        CadenzaError: what it has against the request.
+    """
+
+    def __init__(self, url: str, wish: Mapping[str, Any], asked: GenerateRequest) -> None:
+        try:
+            from websockets.exceptions import WebSocketException
+            from websockets.sync.client import connect
+        except ImportError as error:
+            raise MissingPackage("websockets", "pip install 'cadenza[server]'") from error
+        self._open = ExitStack()
+        self._broken = (OSError, EOFError, ValueError, WebSocketException)
+        try:
+            opened = connect(url, max_size=2**24, open_timeout=SECONDS)
+            self._socket = self._open.enter_context(opened)
+            self._socket.send(json.dumps(wish))
+            head = json.loads(self._socket.recv(SECONDS))
+        except self._broken as error:
+            raise Unavailable(f"{url} cannot be reached: {error}") from error
+        if "error" in head:
+            self._open.close()
+            raise _told(head)
+        self.playing = dataclasses.replace(asked, seed=head["seed"])
+        self._rate, self._channels = int(head["rate"]), int(head["channels"])
+        self._most = (2 * wish["buffer"] + 1) * self._rate  # samples that wait for the reader
+        self._news = Condition()
+        self._heard: deque[Audio] = deque()
+        self._answers: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._steering = self._over = False
+        self._failure: CadenzaError | None = None
+        Thread(target=self._listen, name="cadenza-stream", daemon=True).start()
+
+    def __next__(self) -> Audio:
+        """The next chunk ``[C, n]``; waits for it.
+
+        Raises:
+            StopIteration: the piece is over, or the stream closed.
+            CadenzaError: what went wrong there.
+        """
+        with self._news:
+            self._news.wait_for(lambda: self._heard or self._over)
+            if self._heard:
+                self._news.notify_all()
+                return self._heard.popleft()
+            if self._failure is not None:
+                raise self._failure
+        raise StopIteration
+
+    def steer(self, prompt: str | None = None, over: float | None = None, **options: Any) -> None:
+        """See :meth:`cadenza.streaming.Stream.steer`.
+
+        Raises:
+            PromptError, OptionError: as there, and the music goes on; or the stream is over.
+        """
+        wish = {"prompt": prompt, "over": over} | options
+        given = {name: value for name, value in wish.items() if value is not None}
+        with self._news:
+            self._steering = True  # the answer stands behind sound that is on its way
+            self._news.notify_all()
+        try:
+            self._socket.send(json.dumps(given))
+            answer = self._answers.get()
+        except self._broken:
+            answer = None
+        finally:
+            self._steering = False
+        if answer is None:
+            raise OptionError("this stream is over: start another one")
+        if "error" in answer:
+            raise _told(answer)
+        said = {name: value for name, value in given.items() if name not in ("over", "tempo")}
+        self.playing = dataclasses.replace(self.playing, **said)
+
+    def close(self) -> None:
+        """Stop it, here and there."""
+        with self._news:
+            self._over = True
+            self._heard.clear()
+            self._news.notify_all()
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _listen(self) -> None:
+        """Take what comes, but no more than the reader can hear in a while."""
+        try:
+            for message in self._socket:
+                if isinstance(message, bytes):
+                    self._hear(message)
+                else:
+                    self._answers.put(json.loads(message))
+        except self._broken as error:
+            self._failure = Unavailable(f"the server went away: {error}")
+        with self._news:
+            if not self._over and self._socket.close_code not in (None, 1000):
+                told = [answer for answer in self._left() if "error" in answer]
+                self._failure = _told(told[-1]) if told else self._failure
+            self._over = True
+            self._news.notify_all()
+        self._answers.put(None)
+
+    def _hear(self, message: bytes) -> None:
+        pcm = np.frombuffer(message, "<i2").reshape(-1, self._channels)
+        samples = np.ascontiguousarray(pcm.T.astype(np.float32) / np.float32(32767))
+        with self._news:
+            self._heard.append(Audio(samples, self._rate))
+            self._news.notify_all()
+            self._news.wait_for(self._wants_more)
+
+    def _wants_more(self) -> bool:
+        waiting = sum(audio.samples.shape[1] for audio in self._heard)
+        return waiting < self._most or self._steering or self._over
+
+    def _left(self) -> Iterator[dict[str, Any]]:
+        while not self._answers.empty():
+            answer = self._answers.get()
+            if answer is not None:
+                yield answer
+
+
+def _told(answer: Mapping[str, Any]) -> CadenzaError:
+    return rebuilt(answer["error"]["kind"], answer["error"]["message"])
+
+
+def _share(progress: Progress | None, place: int, of: int) -> Progress | None:
+    """The progress of one job as that of all of them, which are waited for in order."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(place * total + done, of * total)
+
+
+def _error(answer: httpx.Response) -> CadenzaError:
+    """What a server has against something, as the error that it was there."""
+    try:
+        problem = answer.json()
+        kind, detail = problem["type"].removeprefix(PROBLEM), problem["detail"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        kind, detail = "", f"the server answered {answer.status_code}"
+    if answer.status_code == 401:
+        return AccessDenied(detail)
+    return rebuilt(kind, detail)

@@ -1,0 +1,191 @@
+"""The client against a real server: the same music as here, the same errors, the same streams."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cadenza
+from cadenza.audio import read, write
+from cadenza.client import Client
+from cadenza.errors import (
+    AccessDenied,
+    CadenzaError,
+    Cancelled,
+    OptionError,
+    PromptError,
+    Unavailable,
+    rebuilt,
+)
+from cadenza.model import Model
+from cadenza.request import GenerateRequest
+from tests.command import run
+from tests.nursery import Nursery, nursery
+from tests.service import Service, serving, until
+from tests.sounds import sine
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Nursery]:
+    with nursery() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def service(workers: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    root = tmp_path_factory.mktemp("service")
+    with serving(root, keys=True) as made:
+        workers.start(root, "w")
+        until(made.store.workers.alive)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def key(service: Service) -> str:
+    return service.store.keys.new("laptop")[1]
+
+
+@pytest.fixture
+def client(service: Service, key: str) -> Client:
+    return Client(service.url, key)
+
+
+@pytest.fixture(scope="module")
+def nano() -> Model:
+    return cadenza.load("nano", offline=True, backend="torch")
+
+
+def test_it_is_the_model_it_plays(client: Client, nano: Model) -> None:
+    for name in ("name", "family", "licence", "rate", "channels", "frame_rate", "identity"):
+        assert getattr(client, name) == getattr(nano, name)
+
+
+def test_takes_are_those_made_here(client: Client, nano: Model, tmp_path: Path) -> None:
+    asked = [GenerateRequest(f"jazz {n}", duration=0.4, seed=n, top_p=0.9) for n in range(3)]
+    seen: list[tuple[int, int]] = []
+    there = client.generate_batch(asked, lambda done, total: seen.append((done, total)))
+    for take, expected in zip(there, nano.generate_batch(asked), strict=True):
+        assert take.recipe == expected.recipe
+        np.testing.assert_array_equal(take.codes.ids, expected.codes.ids)
+        np.testing.assert_allclose(take.audio.samples, expected.audio.samples, atol=1e-5)
+    assert seen == sorted(seen) and seen[-1] == (3000, 3000)
+    assert cadenza.verify(there[0].save(tmp_path / "x.wav"), model=nano).same
+
+
+def test_going_on_from_sounds_and_takes(client: Client, nano: Model, tmp_path: Path) -> None:
+    write(sine(0.5, 32_000), tmp_path / "hum.wav")
+    options = {"duration": 0.4, "seed": 1}
+    for sound in (tmp_path / "hum.wav", read(tmp_path / "hum.wav")):
+        there, here = (model.extend(sound, prompt="x", **options) for model in (client, nano))
+        np.testing.assert_array_equal(there.codes.ids, here.codes.ids)
+    assert there.recipe.continued is not None
+    take = client.extend(there, **options)
+    assert take.audio.duration == pytest.approx(1.3, abs=0.05) and take.recipe.prompt == "x"
+
+
+def test_errors_are_those_of_the_library(client: Client, service: Service) -> None:
+    with pytest.raises(PromptError, match="the prompt is empty"):
+        client.generate("")
+    with pytest.raises(OptionError, match="cannot follow a melody"):
+        client.generate("x", melody=sine(0.5))
+    with pytest.raises(OptionError, match="top-k is 100000"):
+        client.generate("x", top_k=100_000)
+    with pytest.raises(OptionError, match="kind"):
+        client.submit("nothing", {})
+    with pytest.raises(AccessDenied):
+        Client(service.url).generate("x")
+    with pytest.raises(AccessDenied):
+        Client(service.url, "cdz_wrong").stream("x")
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        Client("http://127.0.0.1:9").generate("x")
+    for url in ("studio:8000", "ftp://x", ""):
+        with pytest.raises(OptionError, match="a server is http"):
+            Client(url)
+
+
+def test_errors_by_name() -> None:
+    assert isinstance(rebuilt("Busy", "x"), cadenza.errors.Busy)
+    assert str(rebuilt("MissingPackage", "no demucs")) == "no demucs"
+    for kind in ("nonsense", "", "annotations", "__builtins__"):
+        assert type(rebuilt(kind, "x")) is CadenzaError
+
+
+def test_what_progress_raises_cancels(client: Client, service: Service) -> None:
+    def stop(done: int, total: int) -> None:
+        if done:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled, match="enough"):
+        client.generate("x", duration=120, seed=1, progress=stop)
+    owner = service.store.keys.all()[-1].id
+    until(lambda: service.store.queue.counts(owner)["running"] == 0)
+    assert service.store.queue.history(owner)[0].state == "cancelled"
+
+
+def test_streams_are_heard_and_steered(client: Client, nano: Model, service: Service) -> None:
+    with client.stream("techno", duration=1.5, seed=5) as stream:
+        heard = np.concatenate([chunk.samples for chunk in stream], axis=1)
+    expected = nano.generate("techno", duration=1.5, seed=5).audio.samples
+    np.testing.assert_allclose(heard, expected, atol=1e-3)
+    with client.stream("techno", buffer=0.2, seed=5) as stream:
+        next(stream)
+        stream.steer("slow strings", over=0.5)
+        assert stream.playing.prompt == "slow strings"
+        with pytest.raises(PromptError, match="empty"):
+            stream.steer("")
+        assert next(stream).rate == 32_000  # the music goes on
+    with pytest.raises(OptionError, match="over"):
+        stream.steer("x")
+    until(lambda: service.store.workers.alive()[0].streams == 8)
+
+
+def test_a_killed_worker_costs_time_and_nothing_else(
+    client: Client, service: Service, workers: Nursery, nano: Model
+) -> None:
+    owner = service.store.keys.all()[-1].id
+    victim = workers.start(service.store.folder.root, "victim")
+    until(lambda: len(service.store.workers.alive()) == 2)
+
+    def kill() -> None:
+        until(lambda: service.store.queue.history(owner, states=["running"]))
+        os.kill(victim, signal.SIGKILL)
+        service.store.workers.leave("victim")
+        service.store.queue.reap("victim")
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    asked = [GenerateRequest("jazz", duration=2.0, seed=n) for n in range(3)]
+    there = client.generate_batch(asked)
+    killer.join()
+    for take, expected in zip(there, nano.generate_batch(asked), strict=True):
+        np.testing.assert_array_equal(take.codes.ids, expected.codes.ids)
+
+
+def test_commands_on_a_server(
+    service: Service, key: str, nano: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    there = ["--server", service.url, "--key", key]
+    music = ["--duration", "0.4", "--seed", "7"]
+    assert run(*there, "generate", "jazz", *music, "-o", "there.wav").code == 0
+    np.testing.assert_allclose(
+        read("there.wav").samples,
+        nano.generate("jazz", duration=0.4, seed=7).audio.samples,
+        atol=1e-3,
+    )
+    assert run(*there, "again", "there.wav", "--prompt", "funk", "-o", "funk.flac").code == 0
+    assert read("funk.flac").duration == pytest.approx(0.4)
+    streamed = run(*there, "stream", "techno", *music)
+    assert streamed.code == 0 and streamed.binary.startswith(b"RIFF")
+    assert len(streamed.binary) == 44 + 2 * round(0.4 * 32_000)
+    wrong = run(*there, "generate", "x", "--model", "large")
+    assert wrong.code == 1 and "plays nano, not large" in wrong.errors
+    monkeypatch.setenv("CADENZA_SERVER", service.url)
+    denied = run("generate", "x")
+    assert denied.code == 1 and "needs a key" in denied.errors
