@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cadenza.cli import auditioning, showing
 from cadenza.cli import options as o
-from cadenza.cli import showing
 from cadenza.cli.places import Wish, check_places, stem
 from cadenza.errors import OptionError
 
 if TYPE_CHECKING:
     from cadenza.request import GenerateRequest
+    from cadenza.studio.audition import Heard
     from cadenza.take import Take
 
 TOGETHER = 8  # pieces in a batch: what is finished is written before the next ones begin
@@ -49,20 +50,30 @@ def generate(
     format: o.Format = None,
     loudness: o.Loudness = None,
     recipe: o.RecipeFile = False,
+    best_of: Annotated[
+        int, typer.Option(help="Make so many takes of each piece and keep the best.")
+    ] = 1,
+    keep_all: Annotated[
+        bool, typer.Option("--keep-all", help="Keep the others, too, as NAME-2, NAME-3, …")
+    ] = False,
     as_json: o.Json = False,
     *,
     options: dict[str, Any],
 ) -> None:
     """Turn prompts into music, one file each."""
+    from cadenza.studio.audition import check_count
+
     started = time.monotonic()
-    jobs = _jobs(prompts or [], prompts_file, unconditional, options, count)
+    check_count(best_of)
+    jobs = _jobs(prompts or [], prompts_file, unconditional, options, count, best_of)
     wishes = [Wish(stem(request.prompt, request.seed), name) for request, name in jobs]
     places = check_places(wishes, output, format, loudness)
     loaded = showing.load(model, device, precision, offline, as_json, backend)
 
     begun = time.monotonic()
     written: list[tuple[Path, Take]] = []
-    seconds = sum(request.duration for request, _ in jobs)
+    rankings: list[list[Heard]] = []
+    seconds = best_of * sum(request.duration for request, _ in jobs)
     with showing.progress(f"making {seconds:g} s of music", as_json) as progress:
         for first in range(0, len(jobs), TOGETHER):
             requests = [request for request, _ in jobs[first : first + TOGETHER]]
@@ -70,16 +81,34 @@ def generate(
             def share(done: int, total: int, first: int = first, size: int = len(requests)) -> None:
                 progress(first * total + done * size, len(jobs) * total)
 
-            takes = loaded.generate_batch(requests, share)
-            for take, place in zip(takes, places[first:], strict=False):
-                written.append((take.save(place, format, loudness, recipe), take))
-    report(written, time.monotonic() - begun, begun - started, as_json)
+            groups, heard = auditioning.play(loaded, requests, best_of, share)
+            rankings += heard
+            for takes, place in zip(groups, places[first:], strict=False):
+                for rank, take in enumerate(takes if keep_all else takes[:1], 1):
+                    name = place if rank == 1 else place.with_stem(f"{place.stem}-{rank}")
+                    written.append((take.save(name, format, loudness, recipe), take))
+    if not as_json:
+        auditioning.show(rankings)
+    report(
+        written,
+        time.monotonic() - begun,
+        begun - started,
+        as_json,
+        **({"auditions": auditioning.facts(rankings)} if rankings else {}),
+    )
 
 
 def report(
-    written: Sequence[tuple[Path, Take]], seconds: float, before: float, as_json: bool
+    written: Sequence[tuple[Path, Take]],
+    seconds: float,
+    before: float,
+    as_json: bool,
+    **more: Any,
 ) -> None:
-    """Say what was made, where it is, how long it took and how that is to real time."""
+    """Say what was made, where it is, how long it took and how that is to real time.
+
+    ``more`` is said in JSON only.
+    """
     music = sum(take.audio.duration for _, take in written)
     if as_json:
         files = [
@@ -93,7 +122,7 @@ def report(
             for place, take in written
         ]
         speed = {"seconds": seconds, "loading": before, "times_real_time": music / seconds}
-        print(json.dumps({"files": files, **speed}, ensure_ascii=False))
+        print(json.dumps({"files": files, **speed, **more}, ensure_ascii=False))
         return
     for place, take in written:
         shown = os.path.relpath(place)
@@ -113,6 +142,7 @@ def _jobs(
     unconditional: bool,
     options: dict[str, Any],
     count: int,
+    best_of: int,
 ) -> list[tuple[GenerateRequest, str]]:
     """Every piece that was asked for, with the name of its file where one was given."""
     from cadenza.cli.batch import read_prompts
@@ -134,5 +164,7 @@ def _jobs(
         seed = new_seed() if request.seed is None else request.seed
         for number in range(count):
             numbered = str(Path(name).with_stem(f"{Path(name).stem}-{number + 1}")) if name else ""
-            jobs.append((replace(request, seed=seed + number), name if count == 1 else numbered))
+            jobs.append(
+                (replace(request, seed=seed + number * best_of), name if count == 1 else numbered)
+            )
     return jobs

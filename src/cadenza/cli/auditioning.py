@@ -1,0 +1,62 @@
+"""``--best-of``: several takes of each piece, and why the best is the best."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cadenza.cli import showing
+
+if TYPE_CHECKING:
+    from cadenza.model import Model
+    from cadenza.request import GenerateRequest
+    from cadenza.studio.audition import Heard
+    from cadenza.take import Take
+
+
+def play(
+    model: Model,
+    requests: Sequence[GenerateRequest],
+    best_of: int,
+    progress: Callable[[int, int], None],
+) -> tuple[list[list[Take]], list[list[Heard]]]:
+    """The takes of each request, the best first, and where there are several, what is heard."""
+    if best_of == 1:
+        return [[take] for take in model.generate_batch(requests, progress)], []
+    from cadenza.studio.audition import auditions
+
+    heard = auditions(model, requests, best_of, progress)
+    return [[one.take for one in ranking] for ranking in heard], heard
+
+
+def facts(rankings: Sequence[Sequence[Heard]]) -> list[list[dict[str, Any]]]:
+    """The scores as JSON."""
+    return [
+        [
+            {"seed": one.take.recipe.sampling.seed, "total": one.score.total}
+            | dataclasses.asdict(one.score)
+            for one in ranking
+        ]
+        for ranking in rankings
+    ]
+
+
+def show(rankings: Sequence[Sequence[Heard]]) -> None:
+    """A table of each piece's takes: every part of the score, and why one was thrown out."""
+    from rich.table import Table
+
+    for ranking in rankings:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        table.add_column("seed", justify="right")
+        table.add_column("score", justify="right")
+        for part in ranking[0].score.parts:
+            table.add_column(part, justify="right")
+        table.add_column("heard")
+        for one in ranking:
+            score = one.score
+            parts = (f"{value:.2f}" for value in score.parts.values())
+            out = f", thrown out: {'; '.join(score.faults)}" if score.faults else ""
+            seed = str(one.take.recipe.sampling.seed)
+            table.add_row(seed, f"{score.total:.0f}", *parts, f"{score.heard}{out}")
+        showing.output().print(table, soft_wrap=False)

@@ -1,0 +1,196 @@
+"""Several takes of one request, heard and ranked, as a producer would: by rules that can be read.
+
+What is silent, clipped, ends early, drifts in level or misses the tempo or key that the prompt
+asks for is thrown out. The rest is ranked by a score from 0 to 100, the weighted mean of what
+``PARTS`` lists; a part that the prompt does not ask for is left out of the mean.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cadenza.audio import loudness
+from cadenza.beats import Analysis, analyse, fit
+from cadenza.errors import OptionError
+from cadenza.request import GenerateRequest, new_seed
+from cadenza.studio.align import QUIET, TEMPO_TOLERANCE, TRUSTED, in_key
+from cadenza.studio.asked import Asked, asked
+from cadenza.studio.player import Player
+from cadenza.take import Take
+from cadenza.types import MAX_SEED, Audio, FloatArray, Progress
+
+MAX_TAKES = 32
+TOGETHER = 16  # takes in a batch
+
+PARTS = {
+    # name: (weight, what it is)
+    "tempo": (3.0, "how near the tempo is to the one asked for: 1 at the tempo, 0 at 8 % off"),
+    "key": (2.0, "how well the pitches fit the key asked for: the correlation with its profile"),
+    "pulse": (2.0, "how clearly the beat recurs"),
+    "level": (1.0, "how evenly loud it is: 1 if no second stands out, 0 at 12 dB"),
+    "fullness": (1.0, "the share of time in which something sounds"),
+}
+TEMPO_OFF = 0.08
+UNEVEN = 12.0  # decibels
+BLOCK = 0.1  # seconds whose level is one
+GAP = 40.0  # decibels below the loudest: nothing sounds there
+DRIFT = 12.0  # decibels between the first third and the last
+END = 0.12  # of the length, at least a second, that may be silent at the end
+FLAT, FLAT_SHARE = 4, 1e-3  # equal samples in a row at the very peak, and how many there may be
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was found in one take."""
+
+    parts: dict[str, float]  # 0 to 1 each, only those that count here
+    faults: tuple[str, ...]  # why it is thrown out
+    heard: str  # tempo and key, in words
+
+    @property
+    def total(self) -> float:
+        """0 to 100."""
+        weights = [PARTS[name][0] for name in self.parts]
+        return 100 * float(np.average(list(self.parts.values()), weights=weights))
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """A take and its score."""
+
+    take: Take
+    score: Score
+
+
+def auditions(
+    player: Player,
+    requests: Sequence[GenerateRequest],
+    count: int,
+    progress: Progress | None = None,
+) -> list[list[Heard]]:
+    """Make ``count`` takes of each request, the best first, with the seeds from its own on.
+
+    Takes that are thrown out come last, the least bad of them first; so there is always a best one.
+
+    Raises:
+        OptionError: a count out of bounds.
+        CadenzaError: as for :meth:`cadenza.Model.generate_batch`.
+    """
+    check_count(count)
+    wanted = [take for request in requests for take in _takes(request, count)]
+    made: list[Take] = []
+    for first in range(0, len(wanted), TOGETHER):
+        batch = wanted[first : first + TOGETHER]
+
+        def share(done: int, total: int, first: int = first, size: int = len(batch)) -> None:
+            if progress is not None:
+                progress(first * total + done * size, len(wanted) * total)
+
+        made += player.generate_batch(batch, share)
+    return [ranked(made[number * count : (number + 1) * count]) for number in range(len(requests))]
+
+
+def check_count(count: int) -> None:
+    """Refuse a number of takes that nobody can want.
+
+    Raises:
+        OptionError: out of bounds.
+    """
+    if not 1 <= count <= MAX_TAKES:
+        raise OptionError(f"best-of must be from 1 to {MAX_TAKES} takes, not {count}")
+
+
+def ranked(takes: Sequence[Take]) -> list[Heard]:
+    """The takes with their scores, the best first."""
+    heard = [Heard(take, score(take.audio, take.recipe.text or "")) for take in takes]
+    return sorted(heard, key=lambda one: (len(one.score.faults), -one.score.total))
+
+
+def score(audio: Audio, prompt: str) -> Score:
+    """How a sound does what its prompt asks, and whether it can be used at all."""
+    wanted = asked(prompt)
+    heard = analyse(audio, wanted.tempo)
+    levels = _levels(audio)
+    parts = {
+        "pulse": heard.clarity,
+        "level": 1 - min(_unevenness(levels) / UNEVEN, 1.0),
+        "fullness": float(np.mean(levels > levels.max() - GAP)),
+    }
+    if wanted.tempo is not None:
+        off = abs(heard.tempo / wanted.tempo - 1) if heard.tempo else TEMPO_OFF
+        parts["tempo"] = 1 - min(off / TEMPO_OFF, 1.0)
+    if wanted.key is not None:
+        parts["key"] = max(fit(heard.chroma, wanted.key), 0.0)
+    ordered = {name: parts[name] for name in PARTS if name in parts}
+    tempo = f"{heard.tempo:.1f} bpm" if heard.tempo else "no pulse"
+    faults = tuple(_unusable(audio, levels)) or tuple(_missed(heard, wanted))
+    return Score(ordered, faults, f"{tempo}, {heard.key}" if heard.key else tempo)
+
+
+def _takes(request: GenerateRequest, count: int) -> list[GenerateRequest]:
+    seed = new_seed() if request.seed is None else request.seed
+    seeds = [(seed + number) % (MAX_SEED + 1) for number in range(count)]
+    return [dataclasses.replace(request, seed=seed) for seed in seeds]
+
+
+def _unusable(audio: Audio, levels: FloatArray) -> list[str]:
+    if loudness(audio) < QUIET:
+        return ["silent"]
+    faults = []
+    if _flat(audio) > FLAT_SHARE:
+        faults.append("clipped")
+    sounding = np.flatnonzero(levels > levels.max() - GAP)
+    silent_end = (len(levels) - 1 - sounding[-1]) * BLOCK
+    if silent_end > max(1.0, END * audio.duration):
+        faults.append(f"ends {silent_end:.1f} s early")
+    third = max(len(levels) // 3, 1)
+    drift = float(_power_mean(levels[-third:]) - _power_mean(levels[:third]))
+    if abs(drift) > DRIFT and not faults:
+        faults.append(f"drifts by {drift:+.0f} dB")
+    return faults
+
+
+def _missed(heard: Analysis, wanted: Asked) -> list[str]:
+    faults = []
+    if wanted.tempo is not None:
+        trusted = heard.tempo if heard.clarity >= TRUSTED else None
+        if trusted is None:
+            faults.append(f"no clear pulse, {wanted.tempo:g} bpm were asked for")
+        elif abs(trusted / wanted.tempo - 1) > 2 * TEMPO_TOLERANCE:
+            faults.append(f"{trusted:.1f} bpm, not {wanted.tempo:g}")
+    if wanted.key is not None and not in_key(heard.chroma, wanted.key, heard.key):
+        faults.append(f"{heard.key}, not {wanted.key}")
+    return faults
+
+
+def _levels(audio: Audio) -> FloatArray:
+    """Decibels of each tenth of a second."""
+    block = max(1, round(BLOCK * audio.rate))
+    power = np.square(audio.samples, dtype=np.float64).mean(axis=0)
+    count = max(1, len(power) // block)
+    parts = np.resize(power, count * block).reshape(count, block).mean(axis=1)
+    return np.asarray(10 * np.log10(parts + 1e-12), np.float32)
+
+
+def _unevenness(levels: FloatArray) -> float:
+    """The spread of the level from second to second, in decibels; rests do not count."""
+    seconds = max(1, len(levels) // 10)
+    means = np.array([_power_mean(part) for part in np.array_split(levels, seconds)])
+    return float(means[means > means.max() - GAP].std())
+
+
+def _power_mean(levels: FloatArray) -> float:
+    return float(10 * np.log10(np.mean(10 ** (levels / 10))))
+
+
+def _flat(audio: Audio) -> float:
+    """The share of samples that stand at the peak with others, as after clipping."""
+    at_peak = np.abs(audio.samples) >= 0.9999 * audio.peak
+    runs = np.ones(audio.samples.shape, bool)
+    for shift in range(FLAT):
+        runs &= np.roll(at_peak, shift, axis=1)
+    return float(FLAT * runs.mean())
