@@ -31,11 +31,12 @@ def takes(
     ]
     for start in range(0, len(requests), TOGETHER):
         for take in player.generate_batch(requests[start : start + TOGETHER]):
-            yield _judged_part(take.audio)
+            yield judged_part(take.audio)
         done = min(start + TOGETHER, len(requests))
         print(f"{done} of {len(requests)} takes made", file=sys.stderr, flush=True)
 
 
-def _judged_part(audio: Audio) -> FloatArray:
+def judged_part(audio: Audio) -> FloatArray:
+    """The first ten seconds, mono ``[N]``, as the listener hears them."""
     samples = resample(to_channels(audio, 1), RATE).samples[0]
     return np.ascontiguousarray(samples[: round(EXCERPT_SECONDS * RATE)])
