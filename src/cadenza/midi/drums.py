@@ -66,8 +66,8 @@ def transcribe_drums(audio: Audio) -> list[Note]:
         if not len(hits):
             continue
         typical = np.percentile(own[hits], TYPICAL)
-        before = band[np.maximum(hits - LAG, 0)]
-        hits = hits[(own[hits] > drum.threshold * typical) & (band[hits] > JUMP * before)]
+        before = _earlier(band)
+        hits = hits[(own > drum.threshold * typical)[hits] & (band > JUMP * before)[hits]]
         if drum is SNARE:
             kick, hat = (_near(other)[hits] for other in (rise[0], rise[2]))
             hits = hits[
@@ -90,9 +90,14 @@ def _bands() -> FloatArray:
 
 
 def _rise(level: FloatArray) -> FloatArray:
-    """How far a level ``[T]`` climbs in ``LAG`` frames, 0 where it falls; silence comes first."""
-    climb: FloatArray = np.maximum(level - np.pad(level, (LAG, 0))[:-LAG], 0)
+    """How far a level ``[T]`` climbs in ``LAG`` frames, 0 where it falls."""
+    climb: FloatArray = np.maximum(level - _earlier(level), 0)
     return climb
+
+
+def _earlier(values: FloatArray) -> FloatArray:
+    """``values [T]`` as they were ``LAG`` frames before; there is silence first."""
+    return np.pad(values, (LAG, 0))[:-LAG]
 
 
 def _near(values: FloatArray, frames: int = TOGETHER) -> FloatArray:

@@ -85,6 +85,16 @@ def encode(tracks: Sequence[Track], tempo: float = 120.0, meter: int = 4) -> byt
     return buffer.getvalue()
 
 
+def check_tempo(tempo: float) -> None:
+    """Refuse a tempo that a MIDI file cannot hold, or nobody would play.
+
+    Raises:
+        OptionError: outside 4 to 1000 beats a minute.
+    """
+    if not SLOWEST <= tempo <= FASTEST:
+        raise OptionError(f"the tempo must be from {SLOWEST:g} to {FASTEST:g} bpm, not {tempo:g}")
+
+
 def _check(tracks: Sequence[Track], tempo: float, meter: int) -> None:
     if not tracks:
         raise OptionError("a MIDI file needs a track: give at least one")
@@ -93,8 +103,7 @@ def _check(tracks: Sequence[Track], tempo: float, meter: int) -> None:
             f"a MIDI file has {len(CHANNELS)} channels beside the drums, not "
             f"{sum(not track.drums for track in tracks)}: write several files"
         )
-    if not SLOWEST <= tempo <= FASTEST:
-        raise OptionError(f"the tempo must be from {SLOWEST} to {FASTEST} bpm, not {tempo}")
+    check_tempo(tempo)
     if not 1 <= meter <= 32:
         raise OptionError(f"a bar has 1 to 32 beats, not {meter}")
     for track in tracks:

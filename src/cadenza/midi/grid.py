@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 from cadenza.errors import OptionError
+from cadenza.midi.file import Track, check_tempo
 from cadenza.types import Note
 
 
@@ -22,10 +24,11 @@ def quantise(
         division: lines a beat; 4 are sixteenths, 3 triplets.
 
     Raises:
-        OptionError: a tempo or division that is not positive.
+        OptionError: a tempo that MIDI has not, or no lines.
     """
-    if tempo <= 0 or division < 1:
-        raise OptionError(f"a grid needs a tempo and a division above 0, not {tempo}, {division}")
+    check_tempo(tempo)
+    if division < 1:
+        raise OptionError(f"a grid has at least one line a beat, not {division}")
     step = 60 / tempo / division
     # The first line that is not before the beginning, so that nothing moves ahead of it.
     origin = downbeat % step
@@ -38,3 +41,26 @@ def quantise(
         if before is None or moved.end > before.end:
             placed[first, note.pitch] = moved
     return sorted(placed.values(), key=lambda note: (note.start, note.pitch))
+
+
+def from_bar_one(
+    tracks: Sequence[Track], tempo: float, *, downbeat: float, meter: int = 4
+) -> list[Track]:
+    """Move all notes by the same time, so that ``downbeat`` is at a bar line of the file.
+
+    That line is the first one behind what is played before it; a file's first bar begins at 0.
+    """
+    bar = 60 / tempo * meter
+    starts = [note.start for track in tracks for note in track.notes]
+    before = max(0, math.ceil((downbeat - min(starts, default=downbeat)) / bar - 1e-6))
+    shift = before * bar - downbeat
+    return [
+        dataclasses.replace(
+            track,
+            notes=[
+                dataclasses.replace(note, start=note.start + shift, end=note.end + shift)
+                for note in track.notes
+            ],
+        )
+        for track in tracks
+    ]

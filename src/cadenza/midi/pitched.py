@@ -89,18 +89,21 @@ def transcribe(
         activations[:, highest - LOWEST + 1 :] = 0
     if not note.any():
         return []  # basic-pitch would divide by the largest of them
+    # The inferred onsets are scaled to the largest of the others, so two frames of a note can be
+    # equal, and neither would be a peak; a trace of the others decides.
+    onset = creation.get_infered_onsets(onset, note) + 1e-6 * onset
     events = creation.output_to_notes_polyphonic(
         note,
         onset,
         onset_thresh=onset_threshold,
         frame_thresh=frame_threshold,
         min_note_len=round(min_length * RATE / FRAME),
-        infer_onsets=True,
+        infer_onsets=False,
         min_freq=None,
         max_freq=None,
         melodia_trick=melodia_trick,
     )
-    times = creation.model_frames_to_time(len(note))
+    times = _times(creation, len(note))
     if pitch_bend:
         bent = creation.get_pitch_bends(contour, events)
         events = creation.drop_overlapping_pitch_bends(bent)
@@ -135,11 +138,18 @@ def _note(
     return BentNote(*place, bend=tuple(float(step) / BEND_STEPS for step in bend))
 
 
+def _times(creation: ModuleType, frames: int) -> NDArray[np.float64]:
+    """When each frame is, in seconds; 0 for those before the beginning."""
+    times: NDArray[np.float64] = creation.model_frames_to_time(frames - OVERLAP // 2)
+    return np.pad(times, (OVERLAP // 2, 0))
+
+
 def _posteriors(sound: FloatArray, progress: Progress | None) -> list[Posteriors]:
     """Note and onset ``[frames, 88]`` and contour ``[frames, 264]``: the windows' middles, joined.
 
     Source: ``run_inference`` and ``unwrap_output`` in basic-pitch's ``inference.py``. Those drop
-    0.7 % of the frames at the end, for they count 86 a second where there are 86.6.
+    0.7 % of the frames at the end, for they count 86 a second where there are 86.6, and the first
+    half overlap: it lies before the beginning, and without it no note begins at the very start.
     """
     margin = OVERLAP // 2
     padded = np.pad(sound, (margin * FRAME, WINDOW))
@@ -153,11 +163,13 @@ def _posteriors(sound: FloatArray, progress: Progress | None) -> list[Posteriors
             [f"StatefulPartitionedCall:{output}" for output in (1, 2, 0)],
             {"serving_default_input_2:0": windows[..., None]},
         )
+        if first == 0:
+            parts.append([output[0, :margin] for output in outputs])
         parts.append([output[:, margin:-margin].reshape(-1, output.shape[2]) for output in outputs])
         if progress:
             progress(first + len(batch), len(starts))
     per_window = WINDOW // FRAME + 1 - OVERLAP
-    frames = max(1, round(len(sound) / HOP * per_window))
+    frames = margin + max(1, round(len(sound) / HOP * per_window))
     return [np.concatenate(part)[:frames] for part in zip(*parts, strict=True)]
 
 
