@@ -1,14 +1,16 @@
 """The library's own requests as JSON: one set of rules, checked where a request comes in.
 
-A request of the library is a frozen dataclass that checks itself. Here it becomes a pydantic model
-with the same fields, defaults and messages. What differs is that a sound is the id of an upload.
+What the library asks for is a dataclass or a function whose arguments check themselves. Here it
+becomes a pydantic model with the same fields, defaults and messages. What differs is that a sound
+is the id of an upload.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, get_args, get_type_hints
 
 import numpy as np
@@ -30,9 +32,9 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    library: ClassVar[type]  # the dataclass that has the rules
-    own: ClassVar[tuple[str, ...]]  # its fields
-    sounds: ClassVar[tuple[str, ...]]  # those that are sounds
+    library: ClassVar[Callable[..., Any]] = dict  # what has the rules
+    own: ClassVar[tuple[str, ...]] = ()  # its arguments
+    sounds: ClassVar[tuple[str, ...]] = ()  # fields that are sounds
 
     @property
     def uploads(self) -> dict[str, str]:
@@ -41,38 +43,51 @@ class Asked(BaseModel):
         return {name: id for name, id in given.items() if id is not None}
 
     def options(self, sounds: Mapping[str, Sound]) -> dict[str, Any]:
-        """The fields of the library's request, with ``sounds`` by field in place of uploads."""
+        """The arguments of the library's request, with ``sounds`` by field in place of uploads."""
         return {name: getattr(self, name) for name in self.own} | dict(sounds)
 
     @model_validator(mode="after")
     def _by_the_librarys_rules(self) -> Asked:
-        try:
-            self.library(**self.options(dict.fromkeys(self.uploads, _SOME_SOUND)))
-        except CadenzaError as error:
-            raise PydanticCustomError(
-                "rule", "{reason}", {"reason": str(error), "kind": type(error).__name__}
-            ) from error
+        with told():
+            type(self).library(**self.options(dict.fromkeys(self.uploads, _SOME_SOUND)))
         return self
 
 
-def asked(library: type, name: str, base: type[Asked], help: Mapping[str, str]) -> Any:
-    """A model named ``name`` for the dataclass ``library``, described by ``help``.
+@contextmanager
+def told() -> Iterator[None]:
+    """Our errors as pydantic's, with their words."""
+    try:
+        yield
+    except CadenzaError as error:
+        raise PydanticCustomError(
+            "rule", "{reason}", {"reason": str(error), "kind": type(error).__name__}
+        ) from error
 
-    Fields that ``base`` has are left to it.
+
+def asked(
+    library: Callable[..., Any],
+    name: str,
+    base: type[Asked],
+    help: Mapping[str, str],
+    without: Collection[str] = (),
+) -> Any:
+    """A model named ``name`` for the arguments of ``library``, described by ``help``.
+
+    Arguments that ``base`` has are left to it, and those ``without`` which a request is made are
+    not asked for.
     """
     hints = get_type_hints(library)
     fields: dict[str, Any] = {}
     sounds = []
-    for field in dataclasses.fields(library):
-        if field.name in base.model_fields:
+    for argument in inspect.signature(library).parameters.values():
+        if argument.name in base.model_fields or argument.name in without:
             continue
-        kind = hints[field.name]
+        kind = hints[argument.name]
         if os.PathLike[str] in get_args(kind):
             kind = UploadId | None
-            sounds.append(field.name)
-        required = field.default is dataclasses.MISSING
-        described = Field(... if required else field.default, description=help.get(field.name))
-        fields[field.name] = (kind, described)
+            sounds.append(argument.name)
+        default = ... if argument.default is inspect.Parameter.empty else argument.default
+        fields[argument.name] = (kind, Field(default, description=help.get(argument.name)))
     model = create_model(name, __base__=base, **fields)
     model.library = library
     model.own, model.sounds = tuple(fields), tuple(sounds)

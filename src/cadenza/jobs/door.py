@@ -16,7 +16,7 @@ from typing import Any
 from cadenza.audio import pcm16
 from cadenza.errors import Busy, CadenzaError
 from cadenza.jobs import wire
-from cadenza.jobs.kinds import Listen
+from cadenza.jobs.kinds.generate import Listen
 from cadenza.jobs.store import Store
 from cadenza.model import Model
 from cadenza.streaming import Stream

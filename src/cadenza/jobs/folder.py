@@ -4,7 +4,8 @@
 
     results/<job>/<attempt>/…   what one attempt wrote; the table says which attempt counts
     uploads/<upload>.wav        decoded sound, 32-bit float
-    incoming/                   what is still being received or decoded
+    incoming/                   what is being received or decoded
+    scratch/                    what jobs need meanwhile
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
         try:
-            for name in ("results", "uploads", "incoming"):
+            for name in ("results", "uploads", "incoming", "scratch"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make {self.root}: {error.strerror or error}") from error
@@ -43,6 +44,10 @@ class Folder:
     @property
     def incoming(self) -> Path:
         return self.root / "incoming"
+
+    @property
+    def scratch(self) -> Path:
+        return self.root / "scratch"
 
     def attempt(self, job: Job) -> Path:
         """Where the attempt that ``job`` was leased for writes."""
@@ -94,6 +99,8 @@ class Folder:
         )
         for place in _old(self.incoming):
             place.unlink(missing_ok=True)
+        for place in _old(self.scratch):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _old(folder: Path) -> Iterator[Path]:

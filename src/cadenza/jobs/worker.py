@@ -6,6 +6,9 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from cadenza.errors import CadenzaError, Cancelled, OutputError, Unavailable
@@ -168,8 +171,9 @@ class Worker:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(str(error)) from error
-        sound: Callable[[str], Any] = lambda id: store.uploads.sound(id, job.owner)  # noqa: E731
-        kind.run(request, Work(self._model, folder, doing.report, sound))
+        with TemporaryDirectory(dir=store.folder.scratch) as scratch:
+            sound = partial(store.uploads.sound, owner=job.owner)
+            kind.run(request, Work(self._model, folder, Path(scratch), doing.report, sound))
         doing.report(1, 1)  # a cancellation that came late is heeded, too
         return [
             {"name": place.name, "bytes": place.stat().st_size}

@@ -9,6 +9,7 @@ from functools import reduce
 from operator import or_
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, BackgroundTasks, Header, Query, Response
 from fastapi.responses import FileResponse
@@ -109,7 +110,7 @@ def shown(job: Job) -> JobOut:
             FileOut(
                 **file,
                 type=media_type(file["name"]),
-                url=f"{router.prefix}/{job.id}/files/{file['name']}",
+                url=f"{router.prefix}/{job.id}/files/{quote(file['name'])}",
             )
             for file in job.files
         ],

@@ -10,7 +10,7 @@ from typing import Any
 
 from cadenza.errors import Busy, CadenzaError, Unavailable, rebuilt
 from cadenza.jobs import wire
-from cadenza.jobs.kinds import Listen
+from cadenza.jobs.kinds.generate import Listen
 from cadenza.jobs.workers import Workers
 
 Told = dict[str, Any]

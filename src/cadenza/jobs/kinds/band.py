@@ -1,0 +1,46 @@
+"""A piece of several instruments, each on a track of its own, mixed."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from cadenza.jobs.asking import Asked, asked
+from cadenza.jobs.kinds.kind import Kind, Work
+from cadenza.studio.band import band, plan
+from cadenza.studio.folder import Folder
+from cadenza.studio.packing import pack
+
+HELP = {
+    "prompt": "What all play, with tempo and key.",
+    "tracks": "Instruments, each a track of its own.",
+    "prompts": "Prompts of single tracks, by name.",
+    "how": "together, or layered: each track hears what is there.",
+    "bars": "The length.",
+    "seed": "The same seed makes the same band; null draws one.",
+    "retries": "More takes of a track that is not in time or key.",
+    "guidance": "How closely to follow the prompts, 1 to 20.",
+    "duck": "Let the bass step back under the kick.",
+}
+
+Band = asked(plan, "Band", Asked, HELP, without=("model", "rate"))
+
+
+def _run(request: Any, work: Work) -> None:
+    place = work.scratch / "session"
+    options = work.options(request)
+    band(
+        work.model,
+        options.pop("prompt"),
+        options.pop("tracks"),
+        place,
+        progress=work.progress,
+        **options,
+    )
+    os.replace(pack(Folder.open(place)), work.folder / "session.zip")
+    os.replace(place / "mix.wav", work.folder / "mix.wav")
+    for stem in (place / "stems").glob("*.wav"):
+        os.replace(stem, work.folder / f"stem-{stem.name}")
+
+
+KIND = Kind(Band, _run, {"prompt": "funk, 110 bpm, E minor", "tracks": ["drums", "bass", "guitar"]})
