@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from cadenza import audio as sound
 from cadenza.errors import MissingPackage
+from cadenza.files import write_atomically
 from cadenza.midi import Track as MidiTrack
 from cadenza.midi import transcribe, transcribe_drums
 from cadenza.midi import write as write_midi
+from cadenza.studio import dawproject, page, reaper
 from cadenza.studio.folder import Folder
 from cadenza.studio.mix import level_of, mix, stem
 from cadenza.studio.roles import role_named
@@ -38,6 +40,10 @@ def mix_session(folder: Folder) -> Session:
         sound.write(made, folder.stem(name), "wavfloat")
     tags = Tags(title=session.prompt[:100], software=f"Cadenza {session.package}")
     sound.write(mixed.audio, folder.mix, "wav24", tags)
+    places = {name: folder.track(name) for name in tracks}
+    write_atomically(folder.path / "session.dawproject", dawproject.encode(session, places, tracks))
+    write_atomically(folder.path / "session.rpp", reaper.encode(session))
+    write_atomically(folder.path / "session.html", page.encode(session, mixed.audio, tracks))
     return session
 
 
