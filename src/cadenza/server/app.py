@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cadenza.jobs.store import Store
@@ -18,6 +19,7 @@ from cadenza.server.context import Context
 from cadenza.server.guard import Gate, Guard
 from cadenza.server.settings import Settings
 from cadenza.server.status import Counting, Metrics
+from cadenza.ui import PAGE
 
 DESCRIPTION = """Text to music.
 
@@ -51,6 +53,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.decoders = asyncio.Semaphore(settings.decoders)
     for part in (jobs, uploads, streams, status):
         app.include_router(part.router)
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
     problems.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
 

@@ -1,0 +1,71 @@
+// The API as the page uses it. Errors are Problems, whose message is made to be read by people.
+
+const KEY = "cadenza-key";
+
+export class Problem extends Error {
+  constructor(message, status = 0) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export const key = () => localStorage.getItem(KEY);
+export const useKey = (value) => localStorage.setItem(KEY, value);
+
+export async function ask(path, { method = "GET", json, body, signal } = {}) {
+  const headers = {};
+  if (key()) headers.Authorization = `Bearer ${key()}`;
+  if (json !== undefined) headers["Content-Type"] = "application/json";
+  let answer;
+  try {
+    body = json === undefined ? body : JSON.stringify(json);
+    answer = await fetch(path, { method, headers, body, signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem("The server cannot be reached. Is it still running?");
+  }
+  if (answer.ok) return answer;
+  const problem = await answer.json().catch(() => ({}));
+  if (answer.status === 401) document.dispatchEvent(new Event("locked"));
+  throw new Problem(problem.detail ?? `The server answered ${answer.status}.`, answer.status);
+}
+
+export const get = async (path) => (await ask(path)).json();
+
+export const submit = async (kind, request) =>
+  (await ask("/v1/jobs", { method: "POST", json: { kind, request } })).json();
+
+export const cancel = (id) => ask(`/v1/jobs/${id}`, { method: "DELETE" });
+
+export const upload = async (blob, name) =>
+  (await ask(`/v1/uploads?name=${encodeURIComponent(name.slice(0, 100))}`, { method: "POST", body: blob })).json();
+
+const OVER = new Set(["done", "failed", "cancelled"]);
+export const isOver = (job) => OVER.has(job.state);
+
+/** Call `changed` with a job at every change, until it is over. A lost connection is made anew. */
+export async function follow(id, changed) {
+  for (let pause = 500; ; pause = Math.min(2 * pause, 15000)) {
+    try {
+      const answer = await ask(`/v1/jobs/${id}/events`);
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (let text = ""; ; ) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        const events = (text + value).split(/\r?\n\r?\n/);
+        text = events.pop();
+        for (const event of events) {
+          const data = event.split(/\r?\n/).filter((line) => line.startsWith("data:"));
+          if (!data.length) continue;
+          const job = JSON.parse(data.map((line) => line.slice(5)).join("\n"));
+          changed(job);
+          if (isOver(job)) return;
+          pause = 500;
+        }
+      }
+    } catch (error) {
+      if (error instanceof Problem && [401, 404].includes(error.status)) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}

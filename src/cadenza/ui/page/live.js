@@ -1,0 +1,86 @@
+// Music heard while it is made: a WebSocket brings samples, Web Audio plays them without a gap.
+
+import { Problem, key } from "./api.js";
+
+const LEAD = 0.15; // seconds from the first sound's arrival to its start
+
+export class Live {
+  /** `on` has begun(seed), steered(wish), refused(message) and ended(problem). */
+  constructor(wish, on) {
+    this.context = new AudioContext();
+    this.analyser = new AnalyserNode(this.context, { fftSize: 2048, smoothingTimeConstant: 0.75 });
+    this.analyser.connect(this.context.destination);
+    this.on = on;
+    this.heard = 0; // seconds that were scheduled
+    this.next = 0; // when the next chunk begins, on the context's clock
+    this.over = false;
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    this.socket = new WebSocket(`${scheme}://${location.host}/v1/live`);
+    this.socket.binaryType = "arraybuffer";
+    this.socket.onopen = () => this.#send(key() ? { ...wish, key: key() } : wish);
+    this.socket.onmessage = ({ data }) => (typeof data === "string" ? this.#told(JSON.parse(data)) : this.#play(data));
+    this.socket.onclose = () => this.#end();
+  }
+
+  /** Seconds that have been heard. */
+  get time() {
+    return Math.max(0, this.heard - Math.max(0, this.next - this.context.currentTime));
+  }
+
+  steer(wish) {
+    if (this.socket.readyState === WebSocket.OPEN) this.#send(wish);
+  }
+
+  stop() {
+    this.over = true;
+    this.socket.close();
+    this.context.close();
+    this.on.ended(null);
+  }
+
+  #send(wish) {
+    this.socket.send(JSON.stringify(wish));
+  }
+
+  #told(said) {
+    if (said.rate) {
+      this.rate = said.rate;
+      this.channels = said.channels;
+      this.on.begun(said.seed);
+    } else if (said.steered) {
+      this.on.steered(said.steered);
+    } else if (said.error && this.rate) {
+      this.on.refused(said.error.message);
+    } else if (said.error) {
+      this.problem = new Problem(said.error.message);
+    }
+  }
+
+  #play(data) {
+    const pcm = new Int16Array(data);
+    const length = pcm.length / this.channels;
+    const buffer = this.context.createBuffer(this.channels, length, this.rate);
+    for (let channel = 0; channel < this.channels; channel++) {
+      const samples = buffer.getChannelData(channel);
+      for (let n = 0; n < length; n++) samples[n] = pcm[n * this.channels + channel] / 32768;
+    }
+    const source = new AudioBufferSourceNode(this.context, { buffer });
+    source.connect(this.analyser);
+    const now = this.context.currentTime;
+    if (this.next < now) this.next = now + LEAD; // the beginning, or the network was slow
+    source.start(this.next);
+    this.next += buffer.duration;
+    this.heard += buffer.duration;
+  }
+
+  #end() {
+    if (this.over) return;
+    this.over = true;
+    const left = Math.max(0, this.next - this.context.currentTime);
+    const lost = this.rate ? null : new Problem("The server cannot be reached. Is it still running?");
+    setTimeout(() => {
+      this.context.close();
+      this.on.ended(this.problem ?? lost);
+    }, 1000 * left);
+  }
+}

@@ -1,0 +1,279 @@
+// The page put together: forms to requests, and what comes of them into the list.
+
+import { Problem, ask, get, submit, upload, useKey } from "./api.js";
+import { Live } from "./live.js";
+import { spectrum } from "./picture.js";
+import { Pieces, clock, element } from "./pieces.js";
+
+const INSTRUMENTS = ["drums", "bass", "piano", "guitar", "strings", "organ", "synth", "brass"];
+const CHOSEN = ["drums", "bass", "piano"];
+const BUFFER = 1; // seconds ahead, so that a steer is heard soon
+
+const at = (id) => document.getElementById(id);
+const prompt = at("prompt");
+
+function trouble(error) {
+  const told = at("trouble");
+  told.hidden = !error;
+  told.textContent = error?.message ?? "";
+  if (error && !(error instanceof Problem)) console.error(error);
+}
+
+/** Run what a person asked for; what goes wrong is said in words. */
+function attempt(action) {
+  return async (event) => {
+    event?.preventDefault();
+    trouble(null);
+    try {
+      await action(event);
+    } catch (error) {
+      trouble(error);
+    }
+  };
+}
+
+function words() {
+  const text = prompt.value.trim();
+  if (text) return text;
+  prompt.focus();
+  throw new Problem("Say what it should play: a few words are enough.");
+}
+
+// ── The model, the key, and ideas ───────────────────────────────────────────────────────────────
+
+async function greet() {
+  const [model] = await get("/v1/models");
+  at("unlock").hidden = true;
+  if (!model) {
+    at("model").textContent = "the model is being loaded…";
+    setTimeout(() => greet().catch(trouble), 1500);
+    return;
+  }
+  const free = model.licence.startsWith("CC-BY-NC") ? "not for commercial use" : model.licence;
+  at("model").textContent = `${model.name}, ${model.channels === 2 ? "stereo" : "mono"}, ${free}`;
+  document.querySelector("[data-use=melody]").hidden = model.family !== "melody";
+}
+
+async function begin() {
+  const [ideas] = await Promise.all([get("/v1/prompts"), greet(), pieces.load()]);
+  const chips = Object.entries(ideas).map(([name, text]) =>
+    element("button", { type: "button", textContent: name, title: text, onclick: () => (prompt.value = text) }),
+  );
+  at("ideas").replaceChildren(...chips);
+}
+
+document.addEventListener("locked", () => (at("unlock").hidden = false));
+at("unlock").onsubmit = attempt(async () => {
+  useKey(at("key").value.trim());
+  at("pieces").replaceChildren();
+  await begin();
+});
+
+// ── Tabs, sliders ───────────────────────────────────────────────────────────────────────────────
+
+const tabs = [...document.querySelectorAll("[role=tab]")];
+
+function choose(tab) {
+  for (const one of tabs) {
+    const chosen = one === tab;
+    one.setAttribute("aria-selected", String(chosen));
+    one.tabIndex = chosen ? 0 : -1;
+    at(one.getAttribute("aria-controls")).hidden = !chosen;
+  }
+}
+
+for (const [n, tab] of tabs.entries()) {
+  tab.onclick = () => choose(tab);
+  tab.onkeydown = ({ key }) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
+    if (!step) return;
+    const next = tabs[(n + step + tabs.length) % tabs.length];
+    choose(next);
+    next.focus();
+  };
+}
+
+for (const range of document.querySelectorAll(".grid input[type=range]")) {
+  const shown = range.parentElement.querySelector("output");
+  range.addEventListener("input", () => (shown.value = range.value));
+  shown.value = range.value;
+}
+
+// ── What to make ────────────────────────────────────────────────────────────────────────────────
+
+const take = at("take");
+
+/** The options of a piece that differ from the server's own. */
+function options() {
+  const { negative, seed, guidance, temperature, enhance } = take.elements;
+  return {
+    prompt: words(),
+    guidance: Number(guidance.value),
+    temperature: Number(temperature.value),
+    enhance: enhance.checked,
+    ...(negative.value.trim() && { negative: negative.value.trim() }),
+    ...(seed.value && { seed: Number(seed.value) }),
+  };
+}
+
+const make = async (kind, request) => pieces.add(await submit(kind, request));
+
+const takeRequest = () => ({
+  ...options(),
+  duration: Number(take.elements.duration.value),
+  format: take.elements.format.value,
+});
+
+take.onsubmit = attempt(() => make("generate", takeRequest()));
+
+take.elements.enhance.onchange = attempt(async () => {
+  const hint = at("enhanced");
+  hint.hidden = !take.elements.enhance.checked;
+  if (hint.hidden) return;
+  const query = new URLSearchParams({ prompt: words() });
+  hint.textContent = `It will read: ${(await get(`/v1/prompts/enhanced?${query}`)).description}`;
+});
+
+at("instruments").append(
+  ...INSTRUMENTS.map((name) => {
+    const box = element("input", { type: "checkbox", name: "track", value: name, checked: CHOSEN.includes(name) });
+    return element("label", {}, box, name);
+  }),
+);
+
+at("band").onsubmit = attempt(() => {
+  const tracks = [...document.querySelectorAll("[name=track]:checked")].map(({ value }) => value);
+  return make("band", { prompt: words(), tracks, bars: Number(at("band").elements.bars.value) });
+});
+
+at("loop").onsubmit = attempt(() => {
+  const { count, bars, tempo } = at("loop").elements;
+  return make("loop", {
+    prompt: words(),
+    count: Number(count.value),
+    bars: Number(bars.value),
+    ...(tempo.value && { tempo: Number(tempo.value) }),
+  });
+});
+
+// ── From a file ─────────────────────────────────────────────────────────────────────────────────
+
+let sound = null;
+
+function uploaded(made) {
+  sound = made;
+  at("uploaded").textContent = `${made.name}, ${made.seconds.toFixed(1)} seconds. What shall be done with it?`;
+  at("uses").hidden = false;
+}
+
+const receive = attempt(async (event) => {
+  const [file] = event.dataTransfer?.files ?? event.target.files;
+  if (!file) return;
+  at("uses").hidden = true;
+  at("uploaded").textContent = `Sending ${file.name}…`;
+  try {
+    uploaded(await upload(file, file.name));
+  } catch (error) {
+    at("uploaded").textContent = "";
+    throw error;
+  }
+});
+
+at("sound").onchange = receive;
+at("drop").ondragover = (event) => {
+  event.preventDefault();
+  at("drop").classList.add("over");
+};
+at("drop").ondragleave = () => at("drop").classList.remove("over");
+at("drop").ondrop = (event) => {
+  at("drop").classList.remove("over");
+  return receive(event);
+};
+
+for (const button of document.querySelectorAll("[data-use]")) {
+  const { use } = button.dataset;
+  button.onclick = attempt(() =>
+    ["midi", "split"].includes(use)
+      ? make(use, { sound: sound.id })
+      : make("generate", { ...takeRequest(), [use]: sound.id }),
+  );
+}
+
+// ── Listening while it is made ──────────────────────────────────────────────────────────────────
+
+let live = null;
+
+function watch() {
+  if (!live) return;
+  spectrum(at("spectrum"), live.analyser);
+  at("live-time").value = clock(live.time);
+  requestAnimationFrame(watch);
+}
+
+at("listen").onclick = attempt(() => {
+  const wish = options();
+  live?.stop();
+  at("live").hidden = false;
+  at("live-prompt").textContent = wish.prompt;
+  at("live-seed").textContent = "";
+  for (const name of ["guidance", "temperature"]) {
+    const range = at(`live-${name}`);
+    range.value = wish[name];
+    range.dispatchEvent(new Event("input"));
+  }
+  const made = new Live({ ...wish, buffer: BUFFER }, {
+    begun: (seed) => {
+      at("live-seed").textContent = `seed ${seed}`;
+      at("keep").onclick = attempt(() => make("generate", { ...takeRequest(), ...wish, seed }));
+    },
+    steered: (turn) => {
+      if (turn.prompt) at("live-prompt").textContent = turn.prompt;
+    },
+    refused: (message) => trouble(new Problem(message)),
+    ended: (problem) => {
+      if (live !== made) return;
+      live = null;
+      at("live").hidden = true;
+      if (problem) trouble(problem);
+    },
+  });
+  live = made;
+  watch();
+  at("live").scrollIntoView({ behavior: "smooth", block: "nearest" });
+});
+
+at("stop").onclick = () => live?.stop();
+at("steer").onsubmit = attempt(() => {
+  live?.steer({ prompt: at("turn").value.trim(), over: Number(at("over").value) });
+  at("turn").value = "";
+});
+for (const name of ["guidance", "temperature"]) {
+  at(`live-${name}`).onchange = ({ target }) => live?.steer({ [name]: Number(target.value) });
+}
+
+// ── Again ───────────────────────────────────────────────────────────────────────────────────────
+
+async function again(job) {
+  if (job.kind !== "generate") return make(job.kind, job.request);
+  const recipe = await (await ask(`/v1/jobs/${job.id}/files/music.json`)).json().catch(() => null);
+  choose(tabs[0]);
+  prompt.value = job.request.prompt ?? "";
+  for (const name of ["duration", "negative", "guidance", "temperature", "format"]) {
+    take.elements[name].value = job.request[name] ?? "";
+    take.elements[name].dispatchEvent(new Event("input"));
+  }
+  take.elements.enhance.checked = job.request.enhance;
+  take.elements.seed.value = recipe?.sampling.seed ?? job.request.seed ?? "";
+  prompt.scrollIntoView({ behavior: "smooth", block: "center" });
+  prompt.focus({ preventScroll: true });
+}
+
+function goOn(made, job) {
+  uploaded(made);
+  if (job.request.prompt) prompt.value = job.request.prompt;
+  choose(tabs[3]);
+  at("uses").querySelector("button").focus();
+}
+
+const pieces = new Pieces(at("pieces"), at("none"), at("older"), { again, goOn, trouble });
+begin().catch(trouble);

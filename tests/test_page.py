@@ -1,0 +1,229 @@
+"""A person's first hour on the page, in a real browser, at the width of a desk and of a phone.
+
+Pictures of it are kept in ``build/screenshots``.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from cadenza.audio import read, write
+from tests.nursery import nursery
+from tests.service import Service, serving, until
+from tests.sounds import sine
+
+PICTURES = Path(__file__).parents[1] / "build" / "screenshots"
+SIZES = {"desk": (1280, 900), "phone": (390, 844)}
+PATIENCE = 60_000.0  # milliseconds
+PROMPT = "upbeat funk with slap bass, 120 bpm"
+BROWSER = shutil.which("chromium")
+
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="Chromium is not installed: apt-get install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    root = tmp_path_factory.mktemp("page")
+    with nursery() as workers, serving(root) as made:
+        workers.start(root, "w")
+        until(made.store.workers.alive)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        made = playwright.chromium.launch(executable_path=BROWSER, args=options)
+        yield made
+        made.close()
+
+
+@pytest.fixture(params=SIZES)
+def page(request: pytest.FixtureRequest, browser: Browser, service: Service) -> Iterator[Page]:
+    width, height = SIZES[request.param]
+    page = browser.new_page(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if request.param == "phone" else "light",
+    )
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.on("console", lambda said: broken.append(said.text) if _is_fault(said) else None)
+    page.on("request", lambda asked: broken.append(asked.url) if _foreign(asked.url) else None)
+    page.goto(service.url)
+    expect(page.locator("#model")).to_contain_text("nano")
+    yield page
+    page.close()
+    assert broken == []
+
+
+def _is_fault(said: ConsoleMessage) -> bool:
+    """A refusal is no fault of the page; the browser notes it all the same."""
+    return said.type == "error" and "the server responded with a status of 4" not in said.text
+
+
+def _foreign(url: str) -> bool:
+    return not re.match(r"(http|ws)://127\.0\.0\.1:|blob:", url)
+
+
+def picture(page: Page, name: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    page.screenshot(path=PICTURES / f"{name}-{width}.png", full_page=True)
+
+
+def ink(page: Page, selector: str) -> int:
+    """How many points of a canvas are drawn on."""
+    count: int = page.locator(selector).first.evaluate(
+        "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data"
+        ".filter((value, n) => n % 4 === 3 && value > 0).length"
+    )
+    return count
+
+
+def seconds(page: Page, selector: str) -> float:
+    minutes, rest = page.locator(selector).first.inner_text().split(" / ")[0].split(":")
+    return 60 * int(minutes) + float(rest)
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing sticks out to the side."""
+    wide: bool = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    return wide
+
+
+def test_listening_and_steering(page: Page, service: Service) -> None:
+    page.locator("#ideas button", has_text="jazz").click()
+    assert "jazz" in page.locator("#prompt").input_value()
+    page.locator("#listen").click()
+    until(lambda: seconds(page, "#live-time") >= 1)  # its time goes on
+    assert ink(page, "#spectrum") > 0  # and the analyser hears something
+    page.locator("#turn").fill("now with strings, darker")
+    page.keyboard.press("Enter")
+    expect(page.locator("#live-prompt")).to_have_text("now with strings, darker")
+    page.locator("#live-guidance").fill("5")
+    assert fits(page)
+    picture(page, "listening")
+    page.locator("#stop").click()
+    expect(page.locator("#live")).to_be_hidden()
+    until(lambda: service.store.workers.alive()[0].streams == 8)
+    expect(page.locator("#trouble")).to_be_hidden()
+
+
+def test_making_playing_and_again_with_changes(page: Page, tmp_path: Path) -> None:
+    page.locator("#prompt").fill(PROMPT)
+    page.locator("[name=duration]").fill("2")
+    page.locator("summary", has_text="More options").click()
+    page.locator("[name=seed]").fill("7")
+    page.locator("[name=format]").select_option("flac")
+    page.locator("text=Make a file").first.click()
+    piece = page.locator("#pieces > li").first
+    expect(piece.locator(".state")).to_contain_text("done")
+    piece.locator("button", has_text="Play").click()
+    until(lambda: seconds(page, "#pieces > li .time") >= 1)
+    assert ink(page, "#pieces canvas") > 0 and ink(page, "#pieces canvas.tall") > 0
+    piece.locator("summary").click()
+    with page.expect_download() as downloading:
+        piece.locator("button", has_text="music.flac").click()
+    downloading.value.save_as(tmp_path / "music.flac")
+    assert read(tmp_path / "music.flac").duration == 2
+    assert fits(page)
+    picture(page, "piece")
+    page.locator("#prompt").fill("something else")
+    piece.locator("button", has_text="Again with changes").click()
+    expect(page.locator("#prompt")).to_have_value(PROMPT)
+    expect(page.locator("[name=seed]")).to_have_value("7")
+    page.reload()
+    expect(page.locator("#pieces > li").first.locator("h3")).to_have_text(PROMPT)
+
+
+@pytest.mark.parametrize("page", ["phone"], indirect=True)
+def test_a_band_is_mixed(page: Page) -> None:
+    page.locator("#prompt").fill(PROMPT)
+    page.locator("#tab-band").click()
+    page.locator("#instruments label", has_text="piano").click()  # two are enough here
+    page.locator("#band [name=bars]").fill("1")
+    page.locator("text=Make the band play").click()
+    piece = page.locator("#pieces > li").first
+    expect(piece.locator(".track")).to_have_count(2)
+    mute = piece.locator("button[aria-label='Mute bass']")
+    mute.click()
+    expect(mute).to_have_attribute("aria-pressed", "true")
+    piece.locator("button[aria-label='Solo drums']").click()
+    piece.locator(".track input").first.fill("0.5")
+    piece.locator("button", has_text="Play").click()
+    until(lambda: seconds(page, "#pieces > li .time") >= 1)
+    assert fits(page)
+    picture(page, "band")
+
+
+def test_a_file_of_ones_own(page: Page, tmp_path: Path) -> None:
+    write(sine(1.0, 22_050), tmp_path / "hum.wav")
+    (tmp_path / "notes.txt").write_text("not a sound")
+    page.locator("#tab-file").click()
+    page.locator("#sound").set_input_files(tmp_path / "notes.txt")
+    expect(page.locator("#trouble")).to_contain_text("cannot be read as sound")
+    page.locator("#sound").set_input_files(tmp_path / "hum.wav")
+    expect(page.locator("#uploaded")).to_contain_text("hum.wav, 1.0 seconds")
+    page.locator("text=Write down its notes").click()
+    piece = page.locator("#pieces > li").first
+    expect(piece.locator(".state")).to_contain_text("done")
+    expect(piece.locator("canvas[aria-label^='Piano roll']")).to_be_visible()
+    assert ink(page, "#pieces canvas") > 0
+    picture(page, "notes")
+
+
+def test_mistakes_and_cancelling(page: Page) -> None:
+    page.locator("text=Make a file").first.click()
+    expect(page.locator("#trouble")).to_contain_text("Say what it should play")
+    page.locator("#prompt").fill("endless pads")
+    page.locator("[name=duration]").fill("300")
+    page.locator("text=Make a file").first.click()
+    piece = page.locator("#pieces > li").first
+    expect(piece.locator(".state")).to_contain_text("being made")
+    piece.locator("button", has_text="Cancel").click()
+    expect(piece.locator(".state")).to_contain_text("cancelled")
+    expect(page.locator("#trouble")).to_be_hidden()
+
+
+def test_by_keyboard_alone(page: Page) -> None:
+    """Tab reaches everything in order, and arrows move between the tabs."""
+    page.locator("#prompt").focus()
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.name"))
+    for name in ("tab-take", "listen", "duration", "enhance"):
+        assert name in reached
+    page.locator("#tab-take").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#tab-band")).to_be_focused()
+    expect(page.locator("#band")).to_be_visible()
+    for control in page.locator("input:visible, textarea:visible, select:visible").all():
+        named = control.evaluate("one => one.labels.length > 0 || one.hasAttribute('aria-label')")
+        assert named, control.evaluate("one => one.outerHTML")
+
+
+def test_with_a_key(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, keys=True) as service:
+        _, secret = service.store.keys.new("phone")
+        page = browser.new_page()
+        page.goto(service.url)
+        page.locator("#key").fill("cdz_wrong")
+        page.locator("#unlock button").click()
+        expect(page.locator("#trouble")).to_contain_text("unknown or revoked")
+        page.locator("#key").fill(secret)
+        page.locator("#unlock button").click()
+        expect(page.locator("#unlock")).to_be_hidden()
+        expect(page.locator("#model")).to_contain_text("being loaded")
+        page.close()
