@@ -101,7 +101,8 @@ def test_twin_windows_and_steering_are_those_of_the_torch_back_end(
         while not engine.idle:
             made += [emission.ids for emission in engine.step()]
             if len(made) == 25:
-                engine.steer(number, second, Sampling(0.7, top_k=40, seed=5), over=10)
+                over = 10 if family == "tiny_text" else 0  # a prefix turns at once or never
+                engine.steer(number, second, Sampling(0.7, top_k=40, seed=5), over=over)
         return np.concatenate(made, axis=1)
 
     np.testing.assert_array_equal(steered(played.backend), steered(torch_backend(place)))

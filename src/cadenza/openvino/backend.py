@@ -90,6 +90,19 @@ class OpenVINOBackend:
     def shape(self) -> Shape:
         return self._shape
 
+    def warm_up(self, conditioning: Conditioning) -> None:
+        """Take a step: the runtime arranges the weights in the first one."""
+        voice = self.prefill(
+            ((conditioning, 1.0),),
+            None,
+            Sampling(temperature=0, guidance=1),
+            np.empty((self._sizes.codebooks, 0), dtype=np.int64),
+            capacity=1,
+        )
+        column = np.full((1, self._sizes.codebooks), self._shape.special)
+        self.decode_one_step([voice], column, None)
+        self.release(voice)
+
     def prefill(
         self,
         mix: Mix,

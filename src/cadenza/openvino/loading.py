@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from cadenza.openvino.runtime import PRECISIONS, openvino
 from cadenza.openvino.text import Reader, text_graph
 from cadenza.openvino.weights import Weights
 from cadenza.tune import TuneConditioner
-from cadenza.types import Audio, Conditioning, FloatArray, ModelIdentity
+from cadenza.types import Audio, Codes, Conditioning, FloatArray, ModelIdentity
 
 LOG = logging.getLogger(__name__)
 AUTO = "int8"  # the fastest whose likeliest token is the exact one 97 times in 100
 TOKENIZER = "tokenizer.json"
+WARM_UP_FRAMES = 8
 
 Found = tuple[dict[str, Weights], dict[str, Any]]  # arrays by part, the manifest
 
@@ -58,9 +60,14 @@ def _machine(
     checkpoint: Checkpoint, precision: str, arrays: dict[str, Weights], manifest: dict[str, Any]
 ) -> Machine:
     sizes = DecoderSizes(**manifest["decoder"])
-    reader = Reader(
-        text_graph(arrays["text"], **manifest["text"]), checkpoint.folder / TOKENIZER, sizes.width
-    )
+    with ThreadPoolExecutor(1) as beside:  # a graph is compiled on one core
+        building = beside.submit(OpenVINOBackend, arrays["decoder"], sizes, precision)
+        tokenizer = checkpoint.folder / TOKENIZER
+        reader = Reader(text_graph(arrays["text"], **manifest["text"]), tokenizer, sizes.width)
+        reader.read("music")
+        codec = _codec(checkpoint, precision, arrays["codec"], manifest)
+        _forget(arrays["text"])
+        backend = building.result()
     if manifest["family"] == "melody":
         tuneful = TuneConditioner(
             reader.read, _projection(arrays["text"]), _chroma, manifest["chroma_length"]
@@ -79,16 +86,11 @@ def _machine(
         def unconditional(conditional: Conditioning) -> Conditioning:
             return condition(None, None)
 
-    channels = manifest["channels"]
+    backend.warm_up(condition("music", None))
+    _forget(arrays["decoder"])
     return Machine(
-        backend=OpenVINOBackend(arrays["decoder"], sizes, precision),
-        codec=OpenVINOCodec(
-            arrays["codec"],
-            CodecSizes(**manifest["codec"]),
-            channels,
-            encoder=lambda: _encoder(checkpoint, channels),
-            precision="fp32" if precision == "fp32" else "bf16",
-        ),
+        backend=backend,
+        codec=codec,
         condition=condition,
         unconditional=unconditional,
         family=manifest["family"],
@@ -97,6 +99,29 @@ def _machine(
         device="cpu",
         precision=precision,
     )
+
+
+def _codec(
+    checkpoint: Checkpoint, precision: str, arrays: Weights, manifest: dict[str, Any]
+) -> OpenVINOCodec:
+    """The codec, warm."""
+    codec = OpenVINOCodec(
+        arrays,
+        CodecSizes(**manifest["codec"]),
+        manifest["channels"],
+        encoder=lambda: _encoder(checkpoint, manifest["channels"]),
+        precision="fp32" if precision == "fp32" else "bf16",
+    )
+    codec.decode(Codes(np.zeros((codec.codebooks, WARM_UP_FRAMES), np.int64), codec.frame_rate))
+    _forget(arrays)
+    return codec
+
+
+def _forget(arrays: Weights) -> None:
+    """The runtime has made what it computes with by now, in the first run; the file is not needed
+    beside it."""
+    if isinstance(arrays, weights.Mapped):
+        arrays.forget()
 
 
 def _found(checkpoint: Checkpoint, precision: str) -> Found:

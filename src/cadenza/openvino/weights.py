@@ -14,6 +14,7 @@ The file is safetensors, mapped into memory when it is opened.
 from __future__ import annotations
 
 import json
+import mmap
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,14 +97,29 @@ def save(path: Path, weights: Weights) -> None:
     save_file({name: np.ascontiguousarray(a) for name, a in weights.items()}, path)
 
 
-def mapped(path: Path) -> dict[str, Array]:
-    """The arrays of a file, read when they are used. (safetensors' own reader copies them.)
+class Mapped(dict[str, Array]):
+    """The arrays of a file, read when they are used. (safetensors' own reader copies them.)"""
+
+    def __init__(self, arrays: dict[str, Array], pages: mmap.mmap) -> None:
+        super().__init__(arrays)
+        self._pages = pages
+
+    def forget(self) -> None:
+        """Give back the memory of what was read; it is read again if it is needed again."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._pages.madvise(mmap.MADV_DONTNEED)
+
+
+def mapped(path: Path) -> Mapped:
+    """The arrays of a file of :func:`save`.
 
     Raises:
         ModelDamaged: it is not whole.
     """
     try:
-        data = np.memmap(path, mode="c", dtype=np.uint8)  # the runtime refuses read-only arrays
+        with path.open("rb") as file:  # a private mapping: the runtime refuses read-only arrays
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        data = np.frombuffer(pages, dtype=np.uint8)
         (length,) = struct.unpack("<Q", bytes(data[:8]))
         header = json.loads(bytes(data[8 : 8 + length]))
         header.pop("__metadata__", None)
@@ -114,7 +130,7 @@ def mapped(path: Path) -> dict[str, Array]:
             arrays[name] = np.asarray(piece.reshape(entry["shape"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise ModelDamaged(f"{path} is damaged ({error}): remove it") from error
-    return arrays
+    return Mapped(arrays, pages)
 
 
 def _halves(ids: Array) -> Array:
