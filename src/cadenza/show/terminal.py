@@ -45,7 +45,7 @@ class Summary:
         from rich.text import Text
 
         view = self._view
-        width = max(10, min(WIDEST, options.max_width) - MARGIN)
+        width = max(1, min(WIDEST, options.max_width) - MARGIN)
         yield Text(view.name, style="bold")
         yield Text(", ".join(facts(view)))
         yield from _named("waveform", _wave(view.envelope, width))
@@ -54,14 +54,15 @@ class Summary:
         yield from _named("loudness", [_levels(view.momentary, width)])
         yield from _named("bars", [_bars(view, width)])
         for name, value in recipe_rows(view.recipe):
-            yield Text(f"{name:<{MARGIN}}", style="bold").append(value, style="not bold")
+            yield from _named(name, [Text(value)])
 
 
 def _named(name: str, lines: list[Text]) -> Iterator[Text]:
     from rich.text import Text
 
     for number, line in enumerate(lines):
-        yield Text(f"{'' if number else name:<{MARGIN}}", style="bold").append_text(line)
+        heading = "" if number else name
+        yield Text().append(f"{heading:<{MARGIN}}", style="bold").append_text(line)
 
 
 def _columns(values: FloatArray, width: int) -> FloatArray:
