@@ -50,6 +50,7 @@ def band(
     model: o.Model = "nano",
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    backend: o.Backend = "auto",
     offline: o.Offline = False,
     as_json: o.Json = False,
 ) -> None:
@@ -70,7 +71,7 @@ def band(
     }
     plan(prompt, names, **options)  # told before the model is loaded if it is wrong
     Folder(output.resolve()).check_free(force)
-    loaded = showing.load(model, device, precision, offline, as_json)
+    loaded = showing.load(model, device, precision, offline, as_json, backend)
     with showing.progress(f"playing {len(names)} tracks", as_json) as progress:
         session = make_band(
             loaded, prompt, names, output, force=force, progress=progress, **options
@@ -83,6 +84,7 @@ def resume(
     zip: Zip = False,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    backend: o.Backend = "auto",
     offline: o.Offline = False,
     as_json: o.Json = False,
 ) -> None:
@@ -91,7 +93,7 @@ def resume(
     from cadenza.studio.folder import Folder
 
     folder = Folder.open(place)
-    loaded = showing.load(folder.load().model, device, precision, offline, as_json)
+    loaded = showing.load(folder.load().model, device, precision, offline, as_json, backend)
     with showing.progress("playing", as_json) as progress:
         session = go_on(loaded, place, progress=progress)
     _report(folder, session, zip, False, as_json)
@@ -106,6 +108,7 @@ def remake(
     prompt: Annotated[str | None, typer.Option(help="Another prompt for it.")] = None,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    backend: o.Backend = "auto",
     offline: o.Offline = False,
     as_json: o.Json = False,
 ) -> None:
@@ -116,7 +119,7 @@ def remake(
     folder = Folder.open(place)
     session = folder.load()
     session.track(track)
-    loaded = showing.load(session.model, device, precision, offline, as_json)
+    loaded = showing.load(session.model, device, precision, offline, as_json, backend)
     with showing.progress(f"playing {track}", as_json) as progress:
         session = make_again(loaded, place, track, seed=seed, prompt=prompt, progress=progress)
     _report(folder, session, False, False, as_json)

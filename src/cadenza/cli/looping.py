@@ -33,6 +33,7 @@ def loop(
     model: o.Model = "nano",
     device: o.Device = "auto",
     precision: o.Precision = "auto",
+    backend: o.Backend = "auto",
     offline: o.Offline = False,
     as_json: o.Json = False,
 ) -> None:
@@ -44,7 +45,7 @@ def loop(
     wanted = plan(prompt, bars=bars, tempo=tempo, seed=seed, count=count, guidance=guidance)
     wishes = [Wish(stem(f"{prompt} loop", request.seed)) for request in wanted.requests]
     places = check_places(wishes, output, "wav", None)
-    loaded = showing.load(model, device, precision, offline, as_json)
+    loaded = showing.load(model, device, precision, offline, as_json, backend)
     with showing.progress(f"making {count} loop(s) of {bars} bars", as_json) as progress:
         made = loops(
             loaded,
