@@ -18,13 +18,18 @@ TOGETHER = 16
 
 
 def takes(
-    model: str, prompts: Sequence[Prompt], duration: float, guidance: float
+    model: str,
+    prompts: Sequence[Prompt],
+    duration: float,
+    guidance: float,
+    backend: str = "auto",
+    precision: str = "auto",
 ) -> Iterator[FloatArray]:
     """A take of every prompt: mono ``[N]``, the ten seconds that are to be judged.
 
     Its seed is the place of the prompt, so that every run makes the same takes.
     """
-    player = cadenza.load(model)
+    player = cadenza.load(model, backend=backend, precision=precision)
     requests = [
         cadenza.GenerateRequest(prompt.text, duration=duration, guidance=guidance, seed=seed)
         for seed, prompt in enumerate(prompts)

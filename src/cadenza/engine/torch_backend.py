@@ -125,6 +125,25 @@ class TorchBackend:
         self, voices: Sequence[int], columns: IntArray, noise: FloatArray | None
     ) -> IntArray:
         chorus = self._sing(voices)
+        logits = self._logits(chorus, columns)
+        gumbel = None if noise is None else torch.from_numpy(noise).to(self._device)
+        drawn = chorus.sampler(logits[chorus.conditional], logits[chorus.unconditional], gumbel)
+        result: IntArray = drawn.cpu().numpy()
+        return result
+
+    @torch.inference_mode()
+    def logits(self, voices: Sequence[int], columns: IntArray) -> FloatArray:
+        """Feed each voice its next column, as a step does, and draw nothing: to measure by.
+
+        Returns ``[R, K, V]``, the rows of all voices in order: with the conditioning and, with
+        guidance, without.
+        """
+        with self._threads():
+            made: FloatArray = self._logits(self._sing(voices), columns).float().cpu().numpy()
+        return made
+
+    def _logits(self, chorus: _Chorus, columns: IntArray) -> Tensor:
+        """``[R, K, V]`` after a column of each voice; ``R`` is the rows of all."""
         places = np.repeat([voice.place for voice in chorus.voices], chorus.rows)
         fed = np.column_stack([np.repeat(columns, chorus.rows, axis=0), places])
         inputs = torch.from_numpy(fed).to(self._device)
@@ -132,11 +151,7 @@ class TorchBackend:
         hidden = self._decoder.forward(
             self._decoder.embed(ids), place - chorus.gaps, Step(chorus.voices, place)
         )
-        logits = self._decoder.logits(hidden)
-        gumbel = None if noise is None else torch.from_numpy(noise).to(self._device)
-        drawn = chorus.sampler(logits[chorus.conditional], logits[chorus.unconditional], gumbel)
-        result: IntArray = drawn.cpu().numpy()
-        return result
+        return self._decoder.logits(hidden)
 
     def release(self, voice: int) -> None:
         """See :meth:`cadenza.engine.Backend.release`."""

@@ -144,6 +144,26 @@ class OpenVINOBackend:
     ) -> IntArray:
         """See :meth:`cadenza.engine.Backend.decode_one_step`."""
         playing = [self._voices[number] for number in voices]
+        logits = self.logits(voices, columns)
+        lasts = np.cumsum([len(voice.rows) for voice in playing]) - 1
+        drawn = [
+            draw(
+                logits[last - len(voice.rows) + 1],
+                logits[last],
+                None if noise is None else noise[n],
+                voice.sampling,
+            )
+            for n, (last, voice) in enumerate(zip(lasts, playing, strict=True))
+        ]
+        return np.stack(drawn)
+
+    def logits(self, voices: Sequence[int], columns: IntArray) -> FloatArray:
+        """Feed each voice its next column, as a step does, and draw nothing: to measure by.
+
+        Returns ``[R, K, V]``, the rows of all voices in order: with the conditioning and, with
+        guidance, without.
+        """
+        playing = [self._voices[number] for number in voices]
         counts = [len(voice.rows) for voice in playing]
         if self._cross is not None and self._stepping != list(voices):
             self._listen(self._step, playing)
@@ -152,18 +172,8 @@ class OpenVINOBackend:
         embedded = np.repeat(self._embed(columns), counts, axis=0)
         wanted = np.arange(len(rows), dtype=np.int32)
         logits = self._run(self._step, rows, list(embedded[:, None]), wanted)
-        logits = logits.reshape(len(rows), self._sizes.codebooks, self._sizes.vocabulary)
-        lasts = np.cumsum(counts) - 1
-        drawn = [
-            draw(
-                logits[last - count + 1],
-                logits[last],
-                None if noise is None else noise[n],
-                playing[n].sampling,
-            )
-            for n, (last, count) in enumerate(zip(lasts, counts, strict=True))
-        ]
-        return np.stack(drawn)
+        # A copy, for the next step is written over it.
+        return logits.reshape(len(rows), self._sizes.codebooks, self._sizes.vocabulary).copy()
 
     def release(self, voice: int) -> None:
         """See :meth:`cadenza.engine.Backend.release`."""
