@@ -19,7 +19,7 @@ from cadenza.engine import Emission, Engine, Request, SharedBackend
 from cadenza.errors import AudioError, DeviceError, OptionError
 from cadenza.machine import Machine
 from cadenza.request import BUFFER, GenerateRequest, check_stream
-from cadenza.streaming import Performance, Producer, Solo, Sounding, Stream
+from cadenza.streaming import Performance, Producer, Solo, Sounding, SteadyLevel, Stream
 from cadenza.studio.session import Session
 from cadenza.take import Take
 from cadenza.tune import RATE as TUNE_RATE
@@ -198,8 +198,10 @@ class Model:
         """Make music and hand out its sound while it is being made; it can be steered meanwhile.
 
         Chunks follow each other without a seam; put together they are what :meth:`generate` makes
-        with the same options, after its beginning if it has one. The work begins at once, in a
-        thread of its own. See :class:`cadenza.streaming.Stream` for steering and closing.
+        with the same options, after its beginning if it has one. Without a duration the level is
+        held near that of the first minute, see :class:`cadenza.streaming.SteadyLevel`. The work
+        begins at once, in a thread of its own. See :class:`cadenza.streaming.Stream` for steering
+        and closing.
 
         Args:
             duration: seconds of new music; ``None`` goes on until it is stopped.
@@ -214,7 +216,8 @@ class Model:
         frames = None if duration is None else self._frames(duration)
         request = replace(self._prepare(asked), frames=frames)
         performance = self._perform(request)
-        producer = Producer(performance, self._codec, request.beginning, buffer)
+        level = SteadyLevel(self.rate) if duration is None else None
+        producer = Producer(performance, self._codec, request.beginning, buffer, level)
         asked = replace(asked, seed=request.sampling.seed)
         return Stream(performance, producer, asked, self._prepare, self.frame_rate)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from cadenza.codecstream import StreamingCodec
 from cadenza.engine import Emission
+from cadenza.streaming.level import SteadyLevel
 from cadenza.streaming.performance import Performance
 from cadenza.streaming.sounding import Sounding
 from cadenza.types import Audio, FloatArray, IntArray
@@ -28,6 +29,7 @@ class Producer:
     Args:
         beginning: frames ``[K, T0]`` that the piece goes on from; they are not handed out.
         buffer: seconds. However short it is, one chunk is always made.
+        level: holds the level of the chunks.
     """
 
     def __init__(
@@ -36,10 +38,11 @@ class Producer:
         codec: StreamingCodec,
         beginning: IntArray | None,
         buffer: float,
+        level: SteadyLevel | None = None,
     ) -> None:
         self.chunks: SimpleQueue[Audio | BaseException | None] = SimpleQueue()
         self._taken: SimpleQueue[int | None] = SimpleQueue()  # samples; None ends the work
-        self._performance, self._codec = performance, codec
+        self._performance, self._codec, self._level = performance, codec, level
         self._ahead = 0  # samples that are made and not taken, in the codec's hands or in chunks
         self._most = round(buffer * codec.rate)
         self._sounding = Sounding(codec, beginning, min(FIRST_SECONDS, buffer / 2))
@@ -58,6 +61,11 @@ class Producer:
     def took(self, samples: int) -> None:
         """The reader has taken a chunk of so many samples."""
         self._taken.put(samples)
+
+    def turned(self) -> None:
+        """Another text is on its way, whose music may be louder or softer."""
+        if self._level is not None:
+            self._level.learn()
 
     def stop(self) -> None:
         """End the work at the next step. May be called from anywhere, and again."""
@@ -110,6 +118,9 @@ class Producer:
         made = sum(samples.shape[1] for samples in self._chunk)
         if not made or (made < self._sounding.share * self._codec.hop and not self._done):
             return
-        self.chunks.put(Audio(np.concatenate(self._chunk, axis=1), self._codec.rate))
+        samples = np.concatenate(self._chunk, axis=1)
         self._chunk.clear()
+        if self._level is not None:
+            samples = self._level(samples)
+        self.chunks.put(Audio(samples, self._codec.rate))
         self._sounding.share = min(2 * self._sounding.share, self._longest)

@@ -122,6 +122,7 @@ class Stream(Iterator[Audio]):
                     unconditional=wanted.unconditional if prefix else None,
                     over=frames,
                 )
+                self._producer.turned()
             self._playing = asked
 
     def close(self) -> None:
