@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -28,10 +29,21 @@ class Nursery:
         self._process = process
         self._started: list[int] = []
 
-    def start(self, root: Path, id: str, dies: str = "", **options: Any) -> int:
-        """The process id of a new worker on the folder ``root``."""
+    def start(
+        self, root: Path, id: str, dies: str = "", file_bytes: int = 0, **options: Any
+    ) -> int:
+        """The process id of a new worker on the folder ``root``.
+
+        ``file_bytes`` is what its disk takes of a file.
+        """
         assert self._process.stdin is not None and self._process.stdout is not None
-        order = {"root": str(root), "id": id, "dies": dies, "options": options}
+        order = {
+            "root": str(root),
+            "id": id,
+            "dies": dies,
+            "file_bytes": file_bytes,
+            "options": options,
+        }
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         self._started.append(int(self._process.stdout.readline()))
@@ -121,6 +133,8 @@ def _main() -> None:
         if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _prepare_death(order["dies"])
+            if order["file_bytes"]:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_bytes"],) * 2)
             store = Store.open(Path(order["root"]))
             _work(Worker(store, model, id=order["id"], **order["options"]))
             os._exit(0)

@@ -18,6 +18,7 @@ from cadenza.errors import AudioError
 MEMORY = 3 << 30  # bytes of address space; ten minutes of 96 kHz stereo take half of it
 CPU_SECONDS = 60
 WALL_SECONDS = 120.0
+COMMAND = [sys.executable, "-m", "cadenza.jobs.decoding"]
 
 
 def decode(source: Path, target: Path, max_seconds: float) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def decode(source: Path, target: Path, max_seconds: float) -> dict[str, Any]:
     Raises:
         AudioError: not a sound, too long, silent, or one that takes too much to decode.
     """
-    command = [sys.executable, "-m", __spec__.name, str(source), str(target), str(max_seconds)]
+    command = [*COMMAND, str(source), str(target), str(max_seconds)]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=WALL_SECONDS

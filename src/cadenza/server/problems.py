@@ -47,7 +47,7 @@ class Problem(BaseModel):
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems that an operation may answer with, for the OpenAPI document."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    always = (401, 403, 413, 421, 422, 429, 503)
+    always = (400, 401, 403, 413, 421, 422, 429, 503)
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
         for status in sorted({*always, *statuses})

@@ -118,7 +118,7 @@ class Piece {
       canvas.setAttribute("role", "img");
       const found = await get(notes.url);
       canvas.setAttribute("aria-label", `Piano roll of ${found.notes.length} notes`);
-      this.stage.append(canvas, element("p", { className: "hint", textContent: `${found.notes.length} notes, ${found.tempo.toFixed(1)} beats a minute` }));
+      this.stage.append(canvas, element("p", { className: "hint", textContent: `${found.notes.length} ${found.notes.length === 1 ? "note" : "notes"}, ${found.tempo.toFixed(1)} beats a minute` }));
       pianoRoll(canvas, found.notes);
       this.offer();
       return;
