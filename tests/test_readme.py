@@ -17,6 +17,7 @@ from cadenza import speaker
 from cadenza.audio import read, write
 from cadenza.checkpoints import CATALOGUE
 from tests.command import run
+from tests.separators import published
 from tests.sounds import sine
 from tests.speakers import HEARD, ProcessSpeaker
 
@@ -77,6 +78,8 @@ def test_the_commands(
             arguments += ["--bars", "1"]
         if arguments[0] == "band":
             arguments += ["--retries", "0"]
+        if arguments[0] == "split":
+            arguments += ["--weights", str(published(tmp_path / "weights"))]
         result = run(*arguments)
         assert result.code == 0, f"{shlex.join(line)}: {result.errors}"
         if arguments[0] == "stream":
