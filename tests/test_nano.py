@@ -45,7 +45,7 @@ def test_processor_and_model_load_as_published_ones_do(folder: Path) -> None:
     torch.manual_seed(0)
     sound = model.generate(**processor(text=[PROMPT], return_tensors="pt"), max_new_tokens=54)
     assert sound.shape == (1, 1, 51 * 640)
-    assert 0.01 < sound.abs().max() <= 1.5
+    assert 0.01 < sound.abs().max() <= 3  # what is too loud is brought down where it is written
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])

@@ -11,16 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import MusicgenForConditionalGeneration
+from transformers import MusicgenForConditionalGeneration, PreTrainedTokenizerFast
 
 from cadenza.framecodec import FrameCodecConfig, FrameCodecModel, ResidualQuantizer
 from training import resume
 from training.codec.codebooks import CodebookLearner
 from training.codec.losses import reconstruction
+from training.corpus.captions import caption
+from training.corpus.compose import compose
+from training.corpus.piece import Piece
 from training.language_model.codes import CodeCrops
-from training.language_model.loss import delayed, next_token_loss
+from training.language_model.facts import BeatHead, FactHeads, Facts, arrays_of
+from training.language_model.learner import Learner
+from training.language_model.loss import delayed, hear
 from training.language_model.shape import nano_config
-from training.language_model.tokenizer import train_tokenizer
+from training.language_model.tokenizer import letters_of, train_tokenizer
 from training.sound import Crops
 
 RATE = 32_000
@@ -87,20 +92,38 @@ def test_delay_is_the_one_that_generation_undoes() -> None:
     assert torch.equal(kept[kept != special].reshape(2, 4, 9), codes)
 
 
-def test_loss_does_not_see_the_future_and_text_can_be_dropped() -> None:
+def _losses(
+    model: MusicgenForConditionalGeneration,
+    codes: torch.Tensor,
+    tokens: torch.Tensor,
+    *,
+    drop: bool = False,
+    deaf: bool = False,
+) -> torch.Tensor:
+    rows, columns = len(codes), sum(codes.shape[1:])
+    return hear(
+        model, codes, tokens, torch.full((rows,), drop), torch.full((rows, columns), deaf)
+    ).losses
+
+
+def test_text_and_music_are_heard_unless_they_are_kept_away() -> None:
     torch.manual_seed(0)
     config = nano_config(FrameCodecConfig(codebook_size=16), text_vocabulary=8)
     model = MusicgenForConditionalGeneration(config).eval()
     codes, tokens = torch.randint(0, 16, (1, 4, 12)), torch.tensor([[3, 4, 1, 0]])
     other = torch.tensor([[5, 6, 1, 0]])
-    keep, drop = torch.tensor([False]), torch.tensor([True])
+    changed = codes.clone()
+    changed[:, :, 0] = (changed[:, :, 0] + 1) % 16
     with torch.no_grad():
-        assert not torch.equal(
-            next_token_loss(model, codes, tokens, keep), next_token_loss(model, codes, other, keep)
-        )
+        assert not torch.equal(_losses(model, codes, tokens), _losses(model, codes, other))
         torch.testing.assert_close(
-            next_token_loss(model, codes, tokens, drop), next_token_loss(model, codes, other, drop)
+            _losses(model, codes, tokens, drop=True), _losses(model, codes, other, drop=True)
         )
+        for deaf in (False, True):
+            drop, mask = torch.tensor([False]), torch.full((1, 16), deaf)
+            one, two = (hear(model, c, tokens, drop, mask).music for c in (codes, changed))
+            assert torch.equal(one[:, :1], two[:, :1])  # nothing sounds before the first frame
+            assert torch.equal(one, two) == deaf
 
 
 def test_learns_a_repeating_pattern(tmp_path: Path) -> None:
@@ -113,7 +136,7 @@ def test_learns_a_repeating_pattern(tmp_path: Path) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
     first = None
     for _ in range(40):
-        loss = next_token_loss(model, codes, tokens, torch.tensor([False, False])).mean()
+        loss = _losses(model, codes, tokens).mean()
         first = first or loss.item()
         optimiser.zero_grad()
         loss.backward()
@@ -121,19 +144,145 @@ def test_learns_a_repeating_pattern(tmp_path: Path) -> None:
     assert loss.item() < 0.25 * first
 
 
-def test_crops_of_codes_are_pieces_of_the_pieces(tmp_path: Path) -> None:
-    codes = np.arange(3 * 4 * 50, dtype=np.int16).reshape(3, 4, 50)
-    tokens = np.arange(3 * 2 * 5, dtype=np.int16).reshape(3, 2, 5)
-    np.savez(tmp_path / "codes-00000.npz", codes=codes, tokens=tokens)
-    crops = CodeCrops(tmp_path, torch.device("cpu"), seed=0)
-    drawn, words = crops.draw(64, 20)
-    starts = set()
-    for row, caption in zip(drawn.numpy(), words.numpy(), strict=True):
-        piece, start = divmod(int(row[0, 0]), 200)
-        assert np.array_equal(row, codes[piece][:, start : start + 20])
-        assert caption.tolist() in tokens[piece].tolist()
-        starts.add(start)
-    assert 0 in starts and len(starts) > 5
+@pytest.fixture(scope="module")
+def pieces() -> list[Piece]:
+    return [compose(seed) for seed in range(24)]
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory, pieces: list[Piece]) -> Path:
+    """Pieces with captions and facts, and codes that tell piece and frame."""
+    folder = tmp_path_factory.mktemp("codes")
+    rng = np.random.default_rng(0)
+    captions = [[caption(piece, rng) for _ in range(4)] for piece in pieces]
+    tokenizer = train_tokenizer([text for texts in captions for text in texts])
+    tokenizer.save_pretrained(folder)
+    tokens = [tokenizer(texts, padding="max_length", truncation=True) for texts in captions]
+    np.savez(
+        folder / "codes-00000.npz",
+        codes=np.arange(len(pieces) * 4 * 300, dtype=np.int16).reshape(-1, 4, 300),
+        tokens=np.asarray([token.input_ids for token in tokens], dtype=np.int16),
+        **arrays_of(pieces),
+    )
+    return folder
+
+
+def test_crops_of_codes_are_pieces_of_the_pieces_and_begin_with_a_bar(
+    encoded: Path, pieces: list[Piece]
+) -> None:
+    stored = np.load(encoded / "codes-00000.npz")
+    crops = CodeCrops(encoded, torch.device("cpu"), seed=0)
+    codes, captions, facts = crops.draw(256, 20)
+    at_bar = []
+    for row, words, tempo, start in zip(codes, captions, facts.tempo, facts.start, strict=True):
+        number, first = divmod(int(row[0, 0]), 4 * 300)
+        assert first == start and np.array_equal(
+            row, stored["codes"][number][:, start : start + 20]
+        )
+        known = stored["tokens"][number][:, : len(words)].tolist()
+        assert words.tolist() in known and tempo == pieces[number].tempo
+        bars = float(start) / 50 / pieces[number].bar
+        at_bar.append(abs(bars - round(bars)) < 0.51 / 50 / pieces[number].bar)
+    assert 0 in facts.start and len(facts.start.unique()) > 40
+    assert 0.7 < np.mean(at_bar) < 0.95
+
+
+def test_some_words_are_misspelt_where_letters_are_given(encoded: Path) -> None:
+    letters = letters_of(PreTrainedTokenizerFast.from_pretrained(encoded))
+    plain, misspelt = (
+        CodeCrops(encoded, torch.device("cpu"), 0, some).draw_text(512)[0] for some in ((), letters)
+    )
+    changed = plain != misspelt
+    assert 0.03 < float(changed[plain > 2].float().mean()) < 0.07
+    assert not changed[plain <= 2].any() and set(misspelt[changed].tolist()) <= set(letters)
+
+
+def _facts(pieces: list[Piece], start: int = 0) -> Facts:
+    known = {name: torch.from_numpy(array) for name, array in arrays_of(pieces).items()}
+    starts = torch.full((len(pieces),), start)
+    return Facts(known["tempo"], known["labels"], known["instruments"], starts)
+
+
+def test_facts_can_be_told_from_states_that_hold_them(pieces: list[Piece]) -> None:
+    """Each piece has a state of its own; padding says something else and is not listened to."""
+    torch.manual_seed(0)
+    heads, facts = FactHeads(64), _facts(pieces)
+    states = torch.randn(len(pieces), 3, 64)
+    mask = torch.tensor([[True, True, False]]).expand(len(pieces), -1)
+    optimiser = torch.optim.Adam(heads.parameters(), 0.1)
+    before = heads.told(states, facts, mask)
+    for _ in range(100):
+        optimiser.zero_grad()
+        heads(states, facts, mask).sum().backward()
+        optimiser.step()
+    assert before[0] < 0.5 and (heads.told(states, facts, mask) > 0.95).all()
+    states[:, 2] = 100.0
+    assert (heads.told(states, facts, mask) > 0.95).all()
+
+
+def test_the_beat_is_where_the_notes_are_written() -> None:
+    """A head that is given the beat of the score, counted by hand, makes no error."""
+    piece, start, frames = compose(3), 40, 30
+    seconds = [(start + frame) / 50 for frame in range(frames)]
+    turns = np.outer(seconds, [pulse / piece.beat for pulse in (0.25, 0.5, 1, 2, 4)])
+    hands = np.stack([np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)], -1)
+    head = BeatHead(10)
+    torch.nn.init.eye_(head.outlet.weight)
+    torch.nn.init.zeros_(head.outlet.bias)
+    states = torch.from_numpy(hands.reshape(1, frames, 10)).float()
+    assert head(states, _facts([piece], start)).max() < 1e-4
+    assert head(states, _facts([piece], start + 7)).min() > 1e-2
+
+
+@pytest.fixture
+def learner(encoded: Path) -> Learner:
+    torch.manual_seed(0)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(encoded)
+    return Learner(FrameCodecConfig(codebook_size=64), tokenizer, torch.device("cpu"), rate=1e-3)
+
+
+def test_tempi_begin_alike_where_they_are_near(learner: Learner, encoded: Path) -> None:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(encoded)
+    table = learner.model.text_encoder.get_input_embeddings().weight
+    rows = table.detach()[tokenizer.convert_tokens_to_ids(["100", "101", "104", "150"])]
+    near, nearer_far, far = (float(torch.cosine_similarity(rows[0], row, 0)) for row in rows[1:])
+    assert near > nearer_far > far + 0.2 and near > 0.9
+
+
+def test_the_reader_learns_what_captions_say(learner: Learner, encoded: Path) -> None:
+    crops = CodeCrops(encoded, learner.device, seed=0)
+    captions = crops.draw_text(64)
+    before = learner.told(*captions)
+    music = learner.weights["decoder.lm_heads.0.weight"].clone()
+    for _ in range(100):
+        learner.read(*crops.draw_text(12))
+    after = learner.told(*captions)
+    assert before[0] < 0.3 and after[0] > 0.8 and after[1] > 0.8  # genre, leading instrument
+    assert torch.equal(music, learner.weights["decoder.lm_heads.0.weight"])
+
+
+def test_language_model_training_goes_on_where_it_stopped(
+    learner: Learner, encoded: Path, tmp_path: Path
+) -> None:
+    crops = CodeCrops(encoded, learner.device, seed=0)
+    codes, tokens, facts = crops.draw(2, 24)
+    batch = (codes % 64, tokens, facts)
+    learner.read(tokens, facts)
+    learner.advance(*batch, 0.1)
+    resume.save(learner.state(), tmp_path / "training.pt")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(encoded)
+    again = Learner(learner.model.config.audio_encoder, tokenizer, learner.device, learner.rate)
+    again.restore(resume.load(tmp_path / "training.pt", learner.device))
+    for each in (learner, again):
+        torch.manual_seed(1)
+        each.advance(*batch, 0.2)
+    for name, weight in learner.weights.items():
+        torch.testing.assert_close(weight, again.weights[name], msg=name)
+    learner.save(tmp_path)
+    again.begin_from(tmp_path, music_only=True)
+    for name, weight in learner.average.items():
+        new = name.startswith(("text_encoder", "enc_to_dec")) or "encoder_attn." in name
+        assert torch.equal(weight, again.weights[name]) != new or not weight.any(), name
 
 
 def test_crops_wait_for_no_one_and_say_what_is_missing(tmp_path: Path, corpus: Path) -> None:

@@ -1,4 +1,4 @@
-"""Turn shards of sound into shards of codes and caption tokens.
+"""Turn shards of sound into shards of codes, caption tokens and facts.
 
 ``python -m training.encode --corpus DIR --codec DIR --out DIR``. With ``--follow`` it waits for a
 corpus that is still being rendered; with ``--consume`` it deletes the sound it has encoded, so a
@@ -20,9 +20,10 @@ from cadenza.framecodec import FrameCodecModel
 from training.corpus.captions import caption, caption_samples
 from training.corpus.piece import Piece
 from training.corpus.store import read_shard, shards
+from training.language_model.facts import arrays_of
 from training.language_model.tokenizer import train_tokenizer
 
-CAPTIONS = 8  # of each piece: the same music can be asked for in many words
+CAPTIONS = 24  # of each piece: the same music can be asked for in many words
 TOKENIZER_CAPTIONS = 30_000
 PIECES_AT_ONCE = 8
 
@@ -79,6 +80,7 @@ def encode(arguments: argparse.Namespace) -> None:
                     partial,
                     codes=codes_of(codec, sound),
                     tokens=np.stack([caption_tokens(piece, tokenizer) for piece in pieces]),
+                    **arrays_of(pieces),
                 )
                 os.replace(partial, target)
                 fresh, done = True, done + len(pieces)

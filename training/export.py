@@ -29,6 +29,7 @@ MODEL_CARD = Path(__file__).with_name("model_card.md")
 def assemble(codec_folder: Path, codes: Path, language_model: Path, out: Path) -> None:
     """Write the checkpoint in half precision; an older one at ``out`` is replaced at the end."""
     codec = FrameCodecModel.from_pretrained(codec_folder, dtype=torch.float32)
+    codec.config._name_or_path = ""  # where it lay is nobody's business
     tokenizer = PreTrainedTokenizerFast.from_pretrained(codes)
     model = MusicgenForConditionalGeneration(nano_config(codec.config, len(tokenizer)))
     model.audio_encoder.load_state_dict(codec.state_dict())

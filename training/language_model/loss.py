@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import MusicgenForConditionalGeneration
 
-DROP_TEXT = 0.15  # of the rows learn without their text: guidance needs both
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What one pass over a batch of crops gives."""
+
+    losses: Tensor  # [K], cross-entropy per codebook in nats a token
+    music: Tensor  # [B, T, D], states in the middle of the decoder, one a frame
+    text: Tensor  # [B, S, D], states of every text, dropped or not
+    mask: Tensor  # [B, S], bool, where there is text
+
+
+def middle_layer(model: MusicgenForConditionalGeneration) -> nn.Module:
+    """The layer of the decoder whose states have to tell the facts."""
+    layers = model.decoder.model.decoder.layers
+    return layers[len(layers) // 2]
 
 
 def delayed(codes: Tensor, special: int) -> Tensor:
@@ -20,31 +36,39 @@ def delayed(codes: Tensor, special: int) -> Tensor:
     return columns
 
 
-def conditioning(
-    model: MusicgenForConditionalGeneration, tokens: Tensor, drop: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Text states ``[B, S, D]``, zero for the rows to ``drop [B]``, and their mask ``[B, S]``."""
-    mask = (tokens != model.config.text_encoder.pad_token_id).long()
-    states = model.text_encoder(input_ids=tokens, attention_mask=mask).last_hidden_state
-    states = model.enc_to_dec_proj(states) * mask[..., None]
-    return states * ~drop[:, None, None], mask
+def read(model: MusicgenForConditionalGeneration, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Text states ``[B, S, D]`` as the decoder gets them, and their mask ``[B, S]``, bool."""
+    mask = tokens != model.config.text_encoder.pad_token_id
+    states = model.text_encoder(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+    return model.enc_to_dec_proj(states) * mask[..., None], mask
 
 
-def next_token_loss(
-    model: MusicgenForConditionalGeneration, codes: Tensor, tokens: Tensor, drop: Tensor
-) -> Tensor:
-    """Cross-entropy per codebook ``[K]``, in nats a token."""
+def hear(
+    model: MusicgenForConditionalGeneration,
+    codes: Tensor,
+    tokens: Tensor,
+    drop: Tensor,
+    deaf: Tensor,
+) -> Heard:
+    """One pass over codes ``[B, K, T]``; the rows to ``drop [B]`` do without their text, and
+    nothing of the music is heard where ``deaf [B, T + K]`` is true."""
     special = model.config.decoder.vocab_size
     columns = delayed(codes, special)
-    states, mask = conditioning(model, tokens, drop)
-    hidden = model.decoder.model.decoder(
-        input_ids=columns[:, :, :-1].flatten(0, 1),
-        encoder_hidden_states=states,
-        encoder_attention_mask=mask,
+    heard = columns.masked_fill(deaf[:, None], special)
+    text, mask = read(model, tokens)
+    decoder, middle = model.decoder.model.decoder, []
+    hook = middle_layer(model).register_forward_hook(
+        lambda layer, inputs, output: middle.append(output)
+    )
+    hidden = decoder(
+        input_ids=heard[:, :, :-1].flatten(0, 1),
+        encoder_hidden_states=text * ~drop[:, None, None],
+        encoder_attention_mask=mask.long(),
         use_cache=False,
     ).last_hidden_state
+    hook.remove()
     losses = [
         F.cross_entropy(head(hidden).flatten(0, 1).float(), target.flatten(), ignore_index=special)
         for head, target in zip(model.decoder.lm_heads, columns[:, :, 1:].unbind(1), strict=True)
     ]
-    return torch.stack(losses)
+    return Heard(torch.stack(losses), middle[0][:, : codes.shape[2]], text, mask)

@@ -31,7 +31,7 @@ def nano_config(codec: FrameCodecConfig, text_vocabulary: int) -> MusicgenConfig
         hidden_size=256,
         ffn_dim=1024,
         num_attention_heads=4,
-        dropout=0.05,
+        dropout=0.0,
         num_codebooks=codec.num_codebooks,
         pad_token_id=special,
         bos_token_id=special,

@@ -54,3 +54,8 @@ def train_tokenizer(captions: Iterable[str]) -> PreTrainedTokenizerFast:
         unk_token=UNKNOWN,
         model_max_length=MAX_TOKENS,
     )
+
+
+def letters_of(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """The ids that words it does not know are read as."""
+    return tokenizer.convert_tokens_to_ids(list(string.ascii_lowercase))
