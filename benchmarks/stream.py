@@ -68,8 +68,9 @@ def listen(model: Model, prompt: str, minutes: float, seed: int) -> list[Minute]
     waits: list[tuple[float, bool]] = []
     seconds = 0.0  # of music
     begun = last = time.perf_counter()
-    with model.stream(prompt, minutes * 60, BUFFER, seed=seed) as stream:
-        for chunk in stream:
+    with model.stream(prompt, None, BUFFER, seed=seed) as stream:
+        while seconds < minutes * 60:
+            chunk = next(stream)
             now = time.perf_counter()
             waits.append((now - last, _at_a_window(seconds, chunk.duration, model.frame_rate)))
             heard.append(chunk.samples)
@@ -77,7 +78,7 @@ def listen(model: Model, prompt: str, minutes: float, seed: int) -> list[Minute]
             if seconds >= 60 * (len(measured) + 1) or seconds >= minutes * 60:
                 audio = Audio(np.concatenate(heard, axis=1), chunk.rate)
                 measured.append(_minute(audio, now - begun, waits, measured))
-                print(f"minute {len(measured)}", file=sys.stderr, flush=True)
+                print(*_row(len(measured), measured[-1]), file=sys.stderr, flush=True)
                 heard.clear()
                 waits.clear()
                 begun = now = time.perf_counter()  # measuring took time of its own
@@ -129,19 +130,7 @@ def report(figures: dict[str, Any]) -> str:
     """The table, and a line for each thing that has to hold."""
     minutes = [Minute(**minute) for minute in figures["minutes"]]
     head = ["minute", "× real time", "wait, ms", "at windows", "MB", "LUFS", "key", "chroma"]
-    rows = [
-        [
-            f"{number}",
-            f"{minute.rate:.1f}",
-            f"{1000 * minute.wait:.0f}",
-            f"{1000 * minute.wait_at_a_window:.0f}",
-            f"{minute.megabytes:.0f}",
-            f"{minute.lufs:.1f}",
-            minute.key,
-            f"{minute.likeness:.2f}",
-        ]
-        for number, minute in enumerate(minutes, 1)
-    ]
+    rows = [_row(number, minute) for number, minute in enumerate(minutes, 1)]
     first, rates = figures["first_sound"], [minute.rate for minute in minutes]
     levels = [minute.lufs for minute in minutes]
     settled = minutes[min(1, len(minutes) - 1) :]
@@ -157,6 +146,19 @@ def report(figures: dict[str, Any]) -> str:
         f"chroma against the first minute's: {min(m.likeness for m in minutes):.2f} at least",
     ]
     return "\n".join([table(head, rows), "", *lines])
+
+
+def _row(number: int, minute: Minute) -> list[str]:
+    return [
+        f"{number}",
+        f"{minute.rate:.1f}",
+        f"{1000 * minute.wait:.0f}",
+        f"{1000 * minute.wait_at_a_window:.0f}",
+        f"{minute.megabytes:.0f}",
+        f"{minute.lufs:.1f}",
+        minute.key,
+        f"{minute.likeness:.2f}",
+    ]
 
 
 def main() -> None:

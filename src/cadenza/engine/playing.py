@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cadenza import delay
+from cadenza.engine.anchor import Anchor
 from cadenza.engine.backend import Backend
+from cadenza.engine.mix import same
 from cadenza.engine.request import Request
 from cadenza.engine.steering import Steering
 from cadenza.engine.window import Window, first_begin, windows
@@ -28,6 +30,7 @@ class _Part:
 
     voice: int
     window: Window
+    anchor: IntArray | None  # [K, A] that it hears in the place of its first frames
 
 
 class Playing:
@@ -47,6 +50,7 @@ class Playing:
         shifted = delay.apply(self._beginning, shape.delays, shape.special)[:, :known]
         start = np.full(shape.codebooks, shape.special, dtype=np.int64)
         self._columns = deque([start, *shifted.T], maxlen=window + 1)
+        self._anchor = Anchor(overlap // 2) if self._total is None else None
         self._steering = Steering(request.conditioning, request.sampling)
         self._unconditional = request.unconditional
         self._noise = Noise(request.sampling.seed, shape.codebooks, shape.vocabulary)
@@ -63,8 +67,11 @@ class Playing:
         """Go on as ``request`` says; ``None`` leaves the conditioning on its way."""
         self._unconditional = request.unconditional
         self._steering.draw_by(request.sampling)
-        if over is not None:
-            self._steering.turn(request.conditioning, over)
+        if over is None:
+            return
+        if self._anchor is not None and not same(self._steering.to, request.conditioning):
+            self._anchor.forget(over + self._window)
+        self._steering.turn(request.conditioning, over)
 
     def prepare(self) -> None:
         """Turn where the piece is steered, and open the voice of the window that begins here."""
@@ -76,7 +83,10 @@ class Playing:
             else:
                 self._begin_again()
         while self._next is not None and self._next.begin <= self._step:
-            self._parts.append(_Part(self._open(self._next), self._next))
+            # A voice that begins with frames that are known already begins with those.
+            fresh = self._next.begin == self._step
+            anchor = self._anchor.frames if self._anchor is not None and fresh else None
+            self._parts.append(_Part(self._open(self._next), self._next, anchor))
             self._next = next(self._windows, None)
 
     def columns(self) -> IntArray:
@@ -85,7 +95,13 @@ class Playing:
         begins = np.array([[part.window.begin] for part in self._parts])
         ends = np.array([[part.window.end] for part in self._parts])
         last = self._columns[-1]
-        return np.where((begins <= frames) & (frames < ends), last, self._shape.special)
+        fed = np.where((begins <= frames) & (frames < ends), last, self._shape.special)
+        for column, part in zip(fed, self._parts, strict=True):
+            if part.anchor is not None:
+                places = frames - part.window.begin
+                heard = (places >= 0) & (places < part.anchor.shape[1])
+                column[heard] = part.anchor[heard, places[heard]]
+        return fed
 
     def noise(self) -> FloatArray | None:
         """This step's noise ``[K, V]``, None when greedy. Call it once a step."""
@@ -109,7 +125,10 @@ class Playing:
         self._columns.append(column)
         self._step += 1
         self._close([p for p in self._parts if p.window.end + self._tail <= self._step])
-        return self._undelay.push(column)
+        complete: IntArray | None = self._undelay.push(column)
+        if self._anchor is not None and complete is not None:
+            self._anchor.hear(complete)
+        return complete
 
     def close(self) -> None:
         """Release every voice."""

@@ -9,7 +9,8 @@ from cadenza.types import Conditioning, IntArray, Sampling
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A wish for ``frames`` new frames; ``None`` goes on until it is cancelled.
+    """A wish for ``frames`` new frames; ``None`` goes on until it is cancelled, and hears its own
+    beginning again in every window (:mod:`cadenza.engine.anchor`).
 
     ``unconditional`` is what guidance pushes away from: nothing, or the negative prompt; it is
     needed when ``sampling.guidance`` is above 1 and not used otherwise. ``beginning [K, T0]`` are

@@ -13,11 +13,13 @@ STRIDE = 5  # steps from one change of the weights to the next: 0.1 s
 class Steering:
     def __init__(self, conditioning: Conditioning, sampling: Sampling) -> None:
         self.mix, self.sampling = alone(conditioning), sampling
+        self.to = conditioning  # what it heads for
         self._path: Iterator[Mix | None] = iter(())
         self._news = False
 
     def turn(self, to: Conditioning, over: int) -> None:
         """Head for ``to``, from wherever the piece is now, and be there after ``over`` steps."""
+        self.to = to
         there = len(self.mix) == 1 and same(self.mix[0][0], to)
         self._path = _path(with_room(self.mix, to), to, 0 if there else over)
 
