@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -42,7 +43,13 @@ def add_riff_info(wav: bytes, tags: Tags) -> bytes:
     """A WAV file with a ``LIST INFO`` chunk behind its sound."""
     texts = ((b"INAM", tags.title), (b"ICMT", tags.comment), (b"ISFT", tags.software))
     info = b"".join(_chunk(name, text.encode() + b"\0") for name, text in texts if text)
-    body = wav[8:] + b"\0" * (len(wav) % 2) + _chunk(b"LIST", b"INFO" + info)
+    return add_chunks(wav, {b"LIST": b"INFO" + info})
+
+
+def add_chunks(wav: bytes, chunks: Mapping[bytes, bytes]) -> bytes:
+    """A WAV file with more chunks behind its sound, where every reader finds them by walking."""
+    more = b"".join(_chunk(name, data) for name, data in chunks.items())
+    body = wav[8:] + b"\0" * (len(wav) % 2) + more
     return wav[:4] + struct.pack("<I", len(body)) + body
 
 
