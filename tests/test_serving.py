@@ -15,11 +15,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cadenza.cli import serving
+from cadenza.audio import read
+from cadenza.cli import serving as commands
 from cadenza.jobs.store import Store
 from tests.command import run
-from tests.nursery import is_alive
-from tests.service import until
+from tests.nursery import is_alive, nursery
+from tests.service import serving, until
+from tests.test_readme import LINES, SERVICE
 
 CADENZA = [sys.executable, "-m", "cadenza"]
 LONG = {"kind": "generate", "request": {"prompt": "jazz", "duration": 20.0, "seed": 7}}
@@ -27,7 +29,7 @@ LONG = {"kind": "generate", "request": {"prompt": "jazz", "duration": 20.0, "see
 
 @contextmanager
 def served(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
-    command = [*CADENZA, "serve", "--port", "0", "--folder", str(folder), *arguments]
+    command = [*CADENZA, "serve", "--folder", str(folder), "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
@@ -48,7 +50,7 @@ def ready(client: httpx.Client) -> bool:
 
 
 def test_everything_is_killed_and_the_job_is_done_once(tmp_path: Path) -> None:
-    with served(tmp_path) as (process, client):
+    with served(tmp_path, "--backend", "torch") as (process, client):
         until(lambda: ready(client))
         id = client.post("/v1/jobs", json=LONG).json()["id"]
         until(lambda: client.get(f"/v1/jobs/{id}").json()["state"] == "running")
@@ -63,7 +65,7 @@ def test_everything_is_killed_and_the_job_is_done_once(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     # It gave back what it could not finish, or had just finished it.
     assert store.queue.get(id).state in ("queued", "done")
-    with served(tmp_path) as (process, client):
+    with served(tmp_path, "--backend", "torch") as (process, client):
         until(lambda: client.get(f"/v1/jobs/{id}").json()["state"] == "done")
         [*_, music] = client.get(f"/v1/jobs/{id}").json()["files"]
         assert client.get(music["url"]).content[:4] == b"RIFF"
@@ -95,6 +97,30 @@ def test_beyond_loopback_it_needs_keys(tmp_path: Path) -> None:
     assert "revoked" in run("keys", "list", *folder).output
 
 
+def test_what_the_readme_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CADENZA_FOLDER", str(tmp_path / "data"))
+    shown = [line[1:] for line in LINES if line[0] == "cadenza" and line[1] in SERVICE]
+    assert {line[0] for line in shown} == SERVICE
+    for line in shown:
+        if line[0] == "keys":
+            monkeypatch.setenv("CADENZA_KEY", run(*line).output.strip())
+    for line in shown:
+        if line[0] == "serve":
+            with served(tmp_path / "data", *line[1:], "--port", "0", "--workers", "0") as (
+                _,
+                client,
+            ):
+                assert client.get("/").text.startswith("<!doctype html>")
+    played = next(line for line in shown if line[0] == "--server")
+    with serving(tmp_path / "data", keys=True) as service, nursery() as workers:
+        workers.start(tmp_path / "data", "w")
+        until(service.store.workers.alive)
+        result = run("--server", service.url, *played[2:], "--duration", "0.5")
+    assert result.code == 0, result.errors
+    assert read(played[-1]).duration == 0.5
+
+
 def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -109,7 +135,7 @@ def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ):
         result = run(*arguments)
         assert result.code == 1 and words in result.errors and result.errors.count("\n") == 1
-    monkeypatch.setattr(serving, "NEEDED", ("a_package_that_is_absent",))
+    monkeypatch.setattr(commands, "NEEDED", ("a_package_that_is_absent",))
     result = run("serve", "--folder", str(tmp_path))
     assert result.code == 1 and "pip install 'cadenza[server]'" in result.errors
 
