@@ -138,6 +138,16 @@ def test_loops_of_a_model_are_exact_and_different(tiny: Model) -> None:
     assert np.array_equal(again[0].audio.samples, made[1].audio.samples)
 
 
+def test_the_best_of_several_takes_is_kept(tiny: Model) -> None:
+    singles = loops(tiny, "techno, 160 bpm", bars=1, seed=3, count=4)
+    best = loops(tiny, "techno, 160 bpm", bars=1, seed=3, count=2, best_of=2)
+    for pair, kept in zip((singles[:2], singles[2:]), best, strict=True):
+        assert kept.recipe.codes_sha256 in {loop.recipe.codes_sha256 for loop in pair}
+        assert len(kept.faults) == min(len(loop.faults) for loop in pair)
+    with pytest.raises(OptionError, match="1 to 32 takes, not 0"):
+        plan("techno", best_of=0)
+
+
 def test_loop_points_and_tempo_are_in_the_file(tiny: Model, tmp_path: Path) -> None:
     [loop] = loops(tiny, "techno, 160 bpm", bars=2, seed=3)
     place = loop.save(tmp_path / "loop.wav")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +29,9 @@ def loop(
     seed: Annotated[
         int | None, typer.Option(help="The same seed, the same loop.", show_default="random")
     ] = None,
+    best_of: Annotated[
+        int, typer.Option(help="Make so many takes of each loop and keep the best.")
+    ] = 1,
     guidance: Annotated[float, typer.Option(help="How closely to follow the prompt.")] = 3.0,
     model: o.Model = "nano",
     device: o.Device = "auto",
@@ -42,21 +45,20 @@ def loop(
     from cadenza.studio.loop import loops, plan
 
     seed = new_seed() if seed is None else seed
-    wanted = plan(prompt, bars=bars, tempo=tempo, seed=seed, count=count, guidance=guidance)
-    wishes = [Wish(stem(f"{prompt} loop", request.seed)) for request in wanted.requests]
+    options: dict[str, Any] = {
+        "bars": bars,
+        "tempo": tempo,
+        "seed": seed,
+        "count": count,
+        "best_of": best_of,
+        "guidance": guidance,
+    }
+    first_of_each = plan(prompt, **options).requests[::best_of]
+    wishes = [Wish(stem(f"{prompt} loop", request.seed)) for request in first_of_each]
     places = check_places(wishes, output, "wav", None)
     loaded = showing.load(model, device, precision, offline, as_json, backend)
     with showing.progress(f"making {count} loop(s) of {bars} bars", as_json) as progress:
-        made = loops(
-            loaded,
-            prompt,
-            bars=bars,
-            tempo=tempo,
-            seed=seed,
-            count=count,
-            guidance=guidance,
-            progress=progress,
-        )
+        made = loops(loaded, prompt, progress=progress, **options)
     written = [(found.save(place), found) for place, found in zip(places, made, strict=True)]
     _report(written, as_json)
 

@@ -19,6 +19,7 @@ from cadenza.request import GenerateRequest, new_seed
 from cadenza.spectrum import band_power, mel_filters
 from cadenza.studio.align import LEAST_STRETCH, MOST_STRETCH, TRUSTED, Grid
 from cadenza.studio.asked import asked, check_tempo
+from cadenza.studio.audition import check_count
 from cadenza.studio.loopfile import with_loop_points
 from cadenza.studio.player import Player
 from cadenza.studio.seam import FLOOR, Seam, joined, measure, room
@@ -103,6 +104,7 @@ def loops(
     tempo: float | None = None,
     seed: int | None = None,
     count: int = 1,
+    best_of: int = 1,
     progress: Progress | None = None,
     guidance: float = 3.0,
 ) -> list[Loop]:
@@ -110,24 +112,34 @@ def loops(
 
     Args:
         tempo: beats a minute; without it the prompt's, and where that has none, what is heard.
+        best_of: takes of each loop; kept is the one with the fewest faults, and of those the one
+            whose seam is heard least.
 
     Raises:
         PromptError: a prompt that is empty or too long.
         OptionError: an option out of range.
         AudioError: a model played nothing that could be cut.
     """
-    wanted = plan(prompt, bars=bars, tempo=tempo, seed=seed, count=count, guidance=guidance)
+    wanted = plan(
+        prompt, bars=bars, tempo=tempo, seed=seed, count=count, best_of=best_of, guidance=guidance
+    )
+    takes_in_all = len(wanted.requests)
     made: list[Loop] = []
-    for first in range(0, count, TOGETHER):
+    for first in range(0, takes_in_all, TOGETHER):
         batch = wanted.requests[first : first + TOGETHER]
 
         def share(done: int, total: int, first: int = first, size: int = len(batch)) -> None:
             if progress is not None:
-                progress(first * total + done * size, count * total)
+                progress(first * total + done * size, takes_in_all * total)
 
         takes = player.generate_batch(batch, share)
         made += [cut(take, wanted.tempo, wanted.meter, bars) for take in takes]
-    return made
+    groups = (made[first : first + best_of] for first in range(0, takes_in_all, best_of))
+    return [min(group, key=_demerits) for group in groups]
+
+
+def _demerits(loop: Loop) -> tuple[int, bool, float]:
+    return len(loop.faults), not loop.on_downbeat, loop.seam.percentile
 
 
 @dataclass(frozen=True)
@@ -146,6 +158,7 @@ def plan(
     tempo: float | None = None,
     seed: int | None = None,
     count: int = 1,
+    best_of: int = 1,
     guidance: float = 3.0,
 ) -> Wanted:
     """What :func:`loops` is going to do, checked.
@@ -157,6 +170,7 @@ def plan(
         raise OptionError(f"a loop has 1 to {MAX_BARS} bars, not {bars}")
     if not 1 <= count <= MAX_COUNT:
         raise OptionError(f"count must be from 1 to {MAX_COUNT}, not {count}")
+    check_count(best_of)
     said = asked(prompt)
     if tempo is not None:
         check_tempo(tempo)
@@ -169,7 +183,7 @@ def plan(
     first = new_seed() if seed is None else seed
     requests = tuple(
         GenerateRequest(prompt, duration=seconds, seed=first + number, guidance=guidance)
-        for number in range(count)
+        for number in range(count * best_of)
     )
     return Wanted(requests, tempo, said.meter)
 
