@@ -25,6 +25,7 @@ from benchmarks.table import table, write_json
 
 RIVALS = ("transformers:fp32", "transformers:bf16")
 OURS = ("torch:fp32", "openvino:fp32", "openvino:bf16", "openvino:int8", "openvino:int4")
+LIVE = ("openvino:int8", "openvino:int4")  # what is played live, and in batches
 BITS = {"fp32": 32, "bf16": 16, "int8": 8, "int4": 4.5}  # a weight of the decoder, scales included
 
 Figures = dict[str, float]
@@ -57,19 +58,18 @@ def measure(folder: Path, engines: list[str], seconds: float, rounds: int) -> di
     """Medians over the rounds, by engine."""
     runs: dict[str, list[Figures]] = {engine: [] for engine in engines}
     for engine in engines:
-        if not engine.startswith("transformers"):
+        if engine in OURS:
             runs[engine].append(_renamed(_run(folder, engine, "load", 0), {"load": "first_load"}))
     for number in range(rounds):
         for engine in engines:
             _say(f"round {number + 1} of {rounds}: {engine}")
             figures = _run(folder, engine, "take", seconds)
-            if not engine.startswith("transformers"):
-                figures |= _only(_run(folder, engine, "stream", seconds), "first_sound")
-                four = _run(folder, engine, "four", seconds)
-                figures["four_total"] = four["total"]
+            if engine in LIVE:
+                figures["first_sound"] = _run(folder, engine, "stream", seconds)["first_sound"]
+                figures["four_total"] = _run(folder, engine, "four", seconds)["total"]
             runs[engine].append(figures)
     for engine in engines:
-        if engine.startswith(("openvino", "torch")):
+        if engine in OURS:
             _say(f"thirty seconds: {engine}")
             long = _run(folder, engine, "take", 30)
             late = {"last_ms": "step_1500_ms", "step_100_ms": "step_100_ms"}
@@ -163,10 +163,6 @@ def _run(folder: Path, engine: str, task: str, seconds: float) -> Figures:
         raise SystemExit(f"{engine} failed:\n{made.stderr[-2000:]}")
     figures: dict[str, Any] = json.loads(made.stdout.splitlines()[-1])
     return figures
-
-
-def _only(figures: Figures, name: str) -> Figures:
-    return {name: figures[name]}
 
 
 def _renamed(figures: Figures, names: dict[str, str]) -> Figures:
