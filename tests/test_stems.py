@@ -190,16 +190,23 @@ def test_stopped_work_leaves_what_was_there(separator: Separator, tmp_path: Path
 
 
 def test_memory_does_not_grow_with_the_length(folder: Path, tmp_path: Path) -> None:
-    """A hundred seconds of this hold 350 MB more than ten, with their stems, were they kept."""
+    """A hundred seconds hold 275 MB more than ten, as measured with the stems kept.
+
+    Linux' own figure is read: what ``getrusage`` says begins with the memory of the parent.
+    """
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the largest memory of a process is read from /proc, which is not here")
     program = """
-import resource, sys
+import sys
+from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from cadenza.stems import load_separator
 separator = load_separator("one", weights=sys.argv[1], device="cpu")
 for name in ("short", "long"):
     separator.split(f"{sys.argv[2]}/{name}.wav", f"{sys.argv[2]}/{name}")
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    status = Path("/proc/self/status").read_text()
+    print(int(status.split("VmHWM:")[1].split()[0]) // 1024)
 """
     rate, channels = 96_000, 2
     for name, seconds in (("short", 10), ("long", 100)):
