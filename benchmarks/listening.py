@@ -1,4 +1,4 @@
-"""Notes, stems and pictures of three minutes, in seconds and memory.
+"""Notes, stems, pictures, hearing and mixing of three minutes, in seconds and memory.
 
 ::
 
