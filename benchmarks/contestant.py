@@ -103,12 +103,11 @@ def _cadenza(folder: Path, kind: str, precision: str, task: str, seconds: float)
 def _steps(seconds: Any) -> Figures:
     """Milliseconds of the first and last hundred steps, of one early and one late, of all."""
     ms = 1000 * np.asarray(seconds)
-    return {
-        "first_ms": float(np.median(ms[:100])),
-        "last_ms": float(np.median(ms[-100:])),
-        "step_100_ms": float(np.median(ms[75:125])),
-        "mean_ms": float(ms.mean()),
-    }
+    figures = {"first_ms": ms[:100], "last_ms": ms[-100:]}
+    if len(ms) >= 125:
+        figures["step_100_ms"] = ms[75:125]
+    medians = {name: float(np.median(part)) for name, part in figures.items()}
+    return medians | {"mean_ms": float(ms.mean())}
 
 
 def _codec_seconds(decode: Callable[[], Any]) -> float:
