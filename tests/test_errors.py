@@ -23,8 +23,9 @@ from cadenza.errors import (
     OutputError,
     PromptError,
 )
-from cadenza.model import Model, choose_precision
+from cadenza.model import Model
 from cadenza.request import GenerateRequest
+from cadenza.torch_machine import choose_precision
 from cadenza.types import Codes
 from tests.command import run
 from tests.sounds import silence, sine
