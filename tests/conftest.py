@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import cadenza
+from cadenza.model import Model
 from tests.checkpoints import tiny
+from tests.nursery import Nursery, nursery
 
 # The models here are so small that a second thread only waits, and on a busy machine for long.
 torch.set_num_threads(1)
@@ -40,3 +43,16 @@ def tiny_stereo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_stereo_melody(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny("stereo-melody", tmp_path_factory.mktemp("checkpoints") / "tiny-stereo-melody")
+
+
+@pytest.fixture(scope="session")
+def torch_nano() -> Model:
+    """The bundled model on the reference back end, in this process."""
+    return cadenza.load("nano", offline=True, backend="torch")
+
+
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Nursery]:
+    """Processes of workers, of all tests together: each begins and kills its own."""
+    with nursery() as made:
+        yield made

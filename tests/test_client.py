@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cadenza
-from cadenza.audio import read, write
+from cadenza.audio import read, soft_limit, within_full_scale, write
 from cadenza.client import Client
 from cadenza.errors import (
     AccessDenied,
@@ -26,15 +26,9 @@ from cadenza.errors import (
 from cadenza.model import Model
 from cadenza.request import GenerateRequest
 from tests.command import run
-from tests.nursery import Nursery, nursery
+from tests.nursery import Nursery
 from tests.service import Service, serving, until
 from tests.sounds import sine
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Nursery]:
-    with nursery() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +38,7 @@ def service(workers: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Itera
         workers.start(root, "w")
         until(made.store.workers.alive)
         yield made
+    workers.kill_all()
 
 
 @pytest.fixture(scope="module")
@@ -56,33 +51,29 @@ def client(service: Service, key: str) -> Client:
     return Client(service.url, key)
 
 
-@pytest.fixture(scope="module")
-def nano() -> Model:
-    return cadenza.load("nano", offline=True, backend="torch")
-
-
-def test_it_is_the_model_it_plays(client: Client, nano: Model) -> None:
+def test_it_is_the_model_it_plays(client: Client, torch_nano: Model) -> None:
     for name in ("name", "family", "licence", "rate", "channels", "frame_rate", "identity"):
-        assert getattr(client, name) == getattr(nano, name)
+        assert getattr(client, name) == getattr(torch_nano, name)
 
 
-def test_takes_are_those_made_here(client: Client, nano: Model, tmp_path: Path) -> None:
+def test_takes_are_those_made_here(client: Client, torch_nano: Model, tmp_path: Path) -> None:
     asked = [GenerateRequest(f"jazz {n}", duration=0.4, seed=n, top_p=0.9) for n in range(3)]
     seen: list[tuple[int, int]] = []
     there = client.generate_batch(asked, lambda done, total: seen.append((done, total)))
-    for take, expected in zip(there, nano.generate_batch(asked), strict=True):
+    for take, expected in zip(there, torch_nano.generate_batch(asked), strict=True):
         assert take.recipe == expected.recipe
         np.testing.assert_array_equal(take.codes.ids, expected.codes.ids)
-        np.testing.assert_allclose(take.audio.samples, expected.audio.samples, atol=1e-5)
+        sound = within_full_scale(expected.audio).samples
+        np.testing.assert_allclose(take.audio.samples, sound, atol=1e-5)
     assert seen == sorted(seen) and seen[-1] == (3000, 3000)
-    assert cadenza.verify(there[0].save(tmp_path / "x.wav"), model=nano).same
+    assert cadenza.verify(there[0].save(tmp_path / "x.wav"), model=torch_nano).same
 
 
-def test_going_on_from_sounds_and_takes(client: Client, nano: Model, tmp_path: Path) -> None:
+def test_going_on_from_sounds_and_takes(client: Client, torch_nano: Model, tmp_path: Path) -> None:
     write(sine(0.5, 32_000), tmp_path / "hum.wav")
     options = {"duration": 0.4, "seed": 1}
     for sound in (tmp_path / "hum.wav", read(tmp_path / "hum.wav")):
-        there, here = (model.extend(sound, prompt="x", **options) for model in (client, nano))
+        there, here = (model.extend(sound, prompt="x", **options) for model in (client, torch_nano))
         np.testing.assert_array_equal(there.codes.ids, here.codes.ids)
     assert there.recipe.continued is not None
     take = client.extend(there, **options)
@@ -128,10 +119,10 @@ def test_what_progress_raises_cancels(client: Client, service: Service) -> None:
     assert service.store.queue.history(owner)[0].state == "cancelled"
 
 
-def test_streams_are_heard_and_steered(client: Client, nano: Model, service: Service) -> None:
+def test_streams_are_heard_and_steered(client: Client, torch_nano: Model, service: Service) -> None:
     with client.stream("techno", duration=1.5, seed=5) as stream:
         heard = np.concatenate([chunk.samples for chunk in stream], axis=1)
-    expected = nano.generate("techno", duration=1.5, seed=5).audio.samples
+    expected = soft_limit(torch_nano.generate("techno", duration=1.5, seed=5).audio.samples)
     np.testing.assert_allclose(heard, expected, atol=1e-3)
     with client.stream("techno", buffer=0.2, seed=5) as stream:
         next(stream)
@@ -146,7 +137,7 @@ def test_streams_are_heard_and_steered(client: Client, nano: Model, service: Ser
 
 
 def test_a_killed_worker_costs_time_and_nothing_else(
-    client: Client, service: Service, workers: Nursery, nano: Model
+    client: Client, service: Service, workers: Nursery, torch_nano: Model
 ) -> None:
     owner = service.store.keys.all()[-1].id
     victim = workers.start(service.store.folder.root, "victim")
@@ -163,12 +154,12 @@ def test_a_killed_worker_costs_time_and_nothing_else(
     asked = [GenerateRequest("jazz", duration=2.0, seed=n) for n in range(3)]
     there = client.generate_batch(asked)
     killer.join()
-    for take, expected in zip(there, nano.generate_batch(asked), strict=True):
+    for take, expected in zip(there, torch_nano.generate_batch(asked), strict=True):
         np.testing.assert_array_equal(take.codes.ids, expected.codes.ids)
 
 
 def test_commands_on_a_server(
-    service: Service, key: str, nano: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, key: str, torch_nano: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     there = ["--server", service.url, "--key", key]
@@ -176,7 +167,7 @@ def test_commands_on_a_server(
     assert run(*there, "generate", "jazz", *music, "-o", "there.wav").code == 0
     np.testing.assert_allclose(
         read("there.wav").samples,
-        nano.generate("jazz", duration=0.4, seed=7).audio.samples,
+        within_full_scale(torch_nano.generate("jazz", duration=0.4, seed=7).audio).samples,
         atol=1e-3,
     )
     assert run(*there, "again", "there.wav", "--prompt", "funk", "-o", "funk.flac").code == 0

@@ -28,7 +28,7 @@ from cadenza.jobs import database as database_module
 from cadenza.jobs import decoding
 from cadenza.jobs.queue import DONE, FAILED, QUEUED
 from tests.mutants import damaged
-from tests.nursery import Nursery, is_alive, nursery
+from tests.nursery import Nursery, is_alive
 from tests.service import Service, serving, until
 from tests.sounds import sine
 
@@ -40,17 +40,11 @@ CHECKS = [
 ]
 WISH = {"kind": "generate", "request": {"prompt": "jazz", "duration": 0.4, "seed": 7}}
 EASY = settings(
-    max_examples=10,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Nursery]:
-    with nursery() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +74,7 @@ def test_whatever_the_document_allows_and_forbids(idle: Service) -> None:
 
             with suppress(Unsatisfiable):  # there is nothing that it would forbid
                 ask()
-    assert asked > 100
+    assert asked > 60
 
 
 @EASY

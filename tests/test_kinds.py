@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-import cadenza
 from cadenza import stems
 from cadenza.audio import read
 from cadenza.errors import Cancelled, ModelError
@@ -28,13 +27,8 @@ from tests.sounds import sine
 UPLOAD = "0" * 32
 
 
-@pytest.fixture(scope="module")
-def nano() -> Model:
-    return cadenza.load("nano", offline=True, backend="torch")
-
-
 def run(
-    nano: Model, place: Path, kind: str, heard: Audio | None = None, /, **request: Any
+    torch_nano: Model, place: Path, kind: str, heard: Audio | None = None, /, **request: Any
 ) -> dict[str, Path]:
     """The files that a job of ``kind`` makes; ``heard`` is the upload that it asks for."""
 
@@ -46,7 +40,7 @@ def run(
     folders = [place / name for name in ("result", "scratch")]
     for folder in folders:
         folder.mkdir()
-    work = Work(nano, *folders, lambda *progress: seen.append(progress), upload)
+    work = Work(torch_nano, *folders, lambda *progress: seen.append(progress), upload)
     KINDS[kind].run(KINDS[kind].request.model_validate(request), work)
     assert all(0 <= done <= total for done, total in seen)
     return {file.name: file for file in folders[0].iterdir()}
@@ -86,9 +80,9 @@ def test_requests_that_are_refused(kind: str, request_: dict[str, Any], words: s
         KINDS[kind].request.model_validate(request_)
 
 
-def test_a_band(nano: Model, tmp_path: Path) -> None:
+def test_a_band(torch_nano: Model, tmp_path: Path) -> None:
     request = {"prompt": "funk, 120 bpm", "tracks": ["drums", "bass"], "bars": 1, "retries": 0}
-    files = run(nano, tmp_path, "band", seed=1, **request)
+    files = run(torch_nano, tmp_path, "band", seed=1, **request)
     assert files.keys() == {"mix.wav", "stem-drums.wav", "stem-bass.wav", "session.zip"}
     mix = read(files["mix.wav"]).samples
     added = sum(read(files[name]).samples for name in files if name.startswith("stem-"))
@@ -99,8 +93,8 @@ def test_a_band(nano: Model, tmp_path: Path) -> None:
     assert [track["name"] for track in session["tracks"]] == ["drums", "bass"]
 
 
-def test_loops(nano: Model, tmp_path: Path) -> None:
-    files = run(nano, tmp_path, "loop", prompt="techno, 120 bpm", bars=1, count=2, seed=1)
+def test_loops(torch_nano: Model, tmp_path: Path) -> None:
+    files = run(torch_nano, tmp_path, "loop", prompt="techno, 120 bpm", bars=1, count=2, seed=1)
     assert files.keys() == {"loop-1.wav", "loop-1.json", "loop-2.wav", "loop-2.json"}
     for number in (1, 2):
         loop = read(files[f"loop-{number}.wav"])
@@ -108,8 +102,8 @@ def test_loops(nano: Model, tmp_path: Path) -> None:
         assert read_recipe(files[f"loop-{number}.wav"]).sampling.seed == number
 
 
-def test_notes(nano: Model, tmp_path: Path) -> None:
-    files = run(nano, tmp_path, "midi", chord([60, 64, 67]), sound=UPLOAD)
+def test_notes(torch_nano: Model, tmp_path: Path) -> None:
+    files = run(torch_nano, tmp_path, "midi", chord([60, 64, 67]), sound=UPLOAD)
     found = {note["pitch"] for note in json.loads(files["notes.json"].read_text())["notes"]}
     written = {
         message.note
@@ -119,32 +113,32 @@ def test_notes(nano: Model, tmp_path: Path) -> None:
     assert {60, 64, 67} <= found == written
 
 
-def test_stems(nano: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stems(torch_nano: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = separators.published(tmp_path / "weights")
     here = functools.partial(stems.load_separator, weights=weights, device="cpu")
     monkeypatch.setattr(stems, "load_separator", here)
     sound = sine(1.0, 32_000)
-    files = run(nano, tmp_path, "split", sound, sound=UPLOAD, two="drums")
+    files = run(torch_nano, tmp_path, "split", sound, sound=UPLOAD, two="drums")
     assert files.keys() == {"stem-drums.wav", "stem-no_drums.wav"}
     added = sum(read(file).samples for file in files.values())
     np.testing.assert_allclose(added, sound.samples, atol=2e-3)
 
 
 def test_stems_without_weights_say_so(
-    nano: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    torch_nano: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
     with pytest.raises(ModelError):
-        run(nano, tmp_path, "split", sine(1.0), sound=UPLOAD)
+        run(torch_nano, tmp_path, "split", sine(1.0), sound=UPLOAD)
 
 
 @pytest.mark.parametrize("kind", ["band", "loop"])
-def test_cancelling(nano: Model, tmp_path: Path, kind: str) -> None:
+def test_cancelling(torch_nano: Model, tmp_path: Path, kind: str) -> None:
     def stop(done: int, total: int) -> None:
         raise Cancelled("enough")
 
     request = {"prompt": "x", "bars": 1, **({"tracks": ["bass"]} if kind == "band" else {})}
-    work = Work(nano, tmp_path, tmp_path, stop, lambda id: Sound(sine(), Source("", "")))
+    work = Work(torch_nano, tmp_path, tmp_path, stop, lambda id: Sound(sine(), Source("", "")))
     with pytest.raises(Cancelled):
         KINDS[kind].run(KINDS[kind].request.model_validate(request), work)

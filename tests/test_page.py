@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from cadenza.audio import read, write
-from tests.nursery import nursery
+from tests.nursery import Nursery
 from tests.service import Service, serving, until
 from tests.sounds import sine
 
@@ -30,10 +30,10 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(workers: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     root = tmp_path_factory.mktemp("page")
-    with nursery() as workers, serving(root) as made:
-        workers.start(root, "w")
+    with serving(root) as made:
+        workers.start(root, "page")
         until(made.store.workers.alive)
         yield made
 
@@ -167,6 +167,7 @@ def test_a_band_is_mixed(page: Page) -> None:
     picture(page, "band")
 
 
+@pytest.mark.parametrize("page", ["desk"], indirect=True)
 def test_a_file_of_ones_own(page: Page, tmp_path: Path) -> None:
     write(sine(1.0, 22_050), tmp_path / "hum.wav")
     (tmp_path / "notes.txt").write_text("not a sound")
@@ -183,6 +184,7 @@ def test_a_file_of_ones_own(page: Page, tmp_path: Path) -> None:
     picture(page, "notes")
 
 
+@pytest.mark.parametrize("page", ["phone"], indirect=True)
 def test_mistakes_and_cancelling(page: Page) -> None:
     page.locator("text=Make a file").first.click()
     expect(page.locator("#trouble")).to_contain_text("Say what it should play")
@@ -196,6 +198,7 @@ def test_mistakes_and_cancelling(page: Page) -> None:
     expect(page.locator("#trouble")).to_be_hidden()
 
 
+@pytest.mark.parametrize("page", ["desk"], indirect=True)
 def test_by_keyboard_alone(page: Page) -> None:
     """Tab reaches everything in order, and arrows move between the tabs."""
     page.locator("#prompt").focus()

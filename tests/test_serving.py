@@ -19,7 +19,7 @@ from cadenza.audio import read
 from cadenza.cli import serving as commands
 from cadenza.jobs.store import Store
 from tests.command import run
-from tests.nursery import is_alive, nursery
+from tests.nursery import Nursery, is_alive
 from tests.service import serving, until
 from tests.test_readme import LINES, SERVICE
 
@@ -97,7 +97,9 @@ def test_beyond_loopback_it_needs_keys(tmp_path: Path) -> None:
     assert "revoked" in run("keys", "list", *folder).output
 
 
-def test_what_the_readme_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_readme_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: Nursery
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CADENZA_FOLDER", str(tmp_path / "data"))
     shown = [line[1:] for line in LINES if line[0] == "cadenza" and line[1] in SERVICE]
@@ -113,10 +115,11 @@ def test_what_the_readme_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             ):
                 assert client.get("/").text.startswith("<!doctype html>")
     played = next(line for line in shown if line[0] == "--server")
-    with serving(tmp_path / "data", keys=True) as service, nursery() as workers:
+    with serving(tmp_path / "data", keys=True) as service:
         workers.start(tmp_path / "data", "w")
         until(service.store.workers.alive)
         result = run("--server", service.url, *played[2:], "--duration", "0.5")
+    workers.kill_all()
     assert result.code == 0, result.errors
     assert read(played[-1]).duration == 0.5
 

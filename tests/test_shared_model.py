@@ -18,11 +18,6 @@ from tests.sounds import sine
 
 
 @pytest.fixture(scope="module")
-def nano() -> Model:
-    return cadenza.load("nano", offline=True, backend="torch")
-
-
-@pytest.fixture(scope="module")
 def shared() -> Iterator[SharedModel]:
     shared = SharedModel(cadenza.load("nano", offline=True, backend="torch"), max_rows=64)
     yield shared
@@ -36,12 +31,12 @@ def requests(count: int) -> list[GenerateRequest]:
     ]
 
 
-def test_takes_are_those_made_alone(nano: Model, shared: SharedModel) -> None:
+def test_takes_are_those_made_alone(torch_nano: Model, shared: SharedModel) -> None:
     asked = requests(8)
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda request: shared.generate_batch([request])[0], asked))
     for request, take in zip(asked, made, strict=True):
-        alone = nano.generate_batch([request])[0]
+        alone = torch_nano.generate_batch([request])[0]
         assert take.codes.sha256 == alone.codes.sha256
         np.testing.assert_allclose(take.audio.samples, alone.audio.samples, atol=1e-4)
         assert take.recipe == alone.recipe
@@ -93,7 +88,7 @@ def test_one_that_fails_takes_nobody_with_it(shared: SharedModel) -> None:
 
 
 def test_a_stream_that_nobody_reads_is_held_back_and_the_others_are_not(
-    nano: Model, shared: SharedModel
+    torch_nano: Model, shared: SharedModel
 ) -> None:
     with shared.stream("techno", duration=4, buffer=0.5, seed=4) as stream:
         first = next(stream)
@@ -102,11 +97,11 @@ def test_a_stream_that_nobody_reads_is_held_back_and_the_others_are_not(
         assert seat.full and seat._made < 80
         rest = [chunk.samples for chunk in stream]
     whole = np.concatenate([first.samples, *rest], axis=1)
-    expected = nano.generate("techno", duration=4, seed=4).audio.samples
+    expected = torch_nano.generate("techno", duration=4, seed=4).audio.samples
     np.testing.assert_allclose(whole, expected, atol=1e-4)
 
 
-def test_a_stream_is_steered_while_others_play(nano: Model, shared: SharedModel) -> None:
+def test_a_stream_is_steered_while_others_play(torch_nano: Model, shared: SharedModel) -> None:
     def play(model: Model) -> np.ndarray:
         with model.stream("slow strings", duration=4, buffer=0.1, seed=4) as stream:
             first = next(stream)
@@ -117,7 +112,7 @@ def test_a_stream_is_steered_while_others_play(nano: Model, shared: SharedModel)
         beside = pool.submit(shared.generate, "x", duration=4, seed=5)
         steered = play(shared)
         beside.result()
-    straight = nano.generate("slow strings", duration=4, seed=4).audio.samples
+    straight = torch_nano.generate("slow strings", duration=4, seed=4).audio.samples
     assert steered.shape == straight.shape
     assert np.allclose(steered[:, :3000], straight[:, :3000], atol=1e-4)
     assert not np.allclose(steered, straight, atol=1e-2)

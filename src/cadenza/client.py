@@ -123,7 +123,8 @@ class Client:
     ) -> list[Take]:
         """Make several pieces together, see :meth:`cadenza.Model.generate_batch`.
 
-        What ``progress`` raises cancels all of them. They are also cancelled when one fails.
+        The sound is as a file has it, within full scale; the codes are the same. What ``progress``
+        raises cancels all of them. They are also cancelled when one fails.
         """
         wishes = [self._wish(request) | {"format": "wavfloat"} for request in requests]
         ids: list[str] = []

@@ -45,6 +45,7 @@ class _Doing:
         self.job = job
         self.progress = 0.0
         self.end: Cancelled | None = None
+        self.thread: threading.Thread
 
     def report(self, done: int, total: int) -> None:
         self.progress = min(1.0, done / max(1, total))
@@ -118,6 +119,8 @@ class Worker:
                 left = list(self._doing)
             for doing in left:
                 doing.end = _Stopping("the worker stops")
+            for doing in left:
+                doing.thread.join()  # before the model closes, which they would take for a failure
             beating.join()
             self._model.close()
             self._try(lambda: self._store.workers.leave(self.id))
@@ -135,9 +138,10 @@ class Worker:
         if job is None:
             return False
         doing = _Doing(job)
+        doing.thread = threading.Thread(target=self._do, args=(doing,), name=f"job {job.id}")
         with self._lock:
             self._doing.add(doing)
-        threading.Thread(target=self._do, args=(doing,), name=f"job {job.id}").start()
+        doing.thread.start()
         return True
 
     def _do(self, doing: _Doing) -> None:
