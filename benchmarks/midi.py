@@ -5,9 +5,11 @@ alone, and the drum tracks of 20 others, rendered by themselves.
 
 Notes: F1 (mir_eval) of those that agree in pitch and, within 50 ms, in onset; beside it basic-pitch
 at its own defaults, and the share of notes that are the same with its options as in its own
-``predict`` (both hear a second of silence at the end, because that drops the last 0.7 %). Drums: F1 of kick, snare and hat, each hit within 50 ms. Rim and clap count as snares,
-cymbals, shakers and tambourines as hats. Of toms, congas and bells nothing is asked; what is heard
-for them counts as wrong.
+``predict`` (both hear a second of silence at the end, because that drops the last 0.7 %).
+
+Drums: F1 of kick, snare and hat, each hit within 50 ms. Rim and clap count as snares, cymbals,
+shakers and tambourines as hats. Of toms, congas and bells nothing is asked; what is heard for them
+counts as wrong.
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from cadenza.audio import BLOCK, SILENCE, Extent, check_audible, measure, read_blocks
 from cadenza.devices import choose_device
 from cadenza.errors import AudioError, OptionError
+from cadenza.stems.blocks import Samples, grouped, resampled, shifted, ungrouped
 from cadenza.stems.network import load, run
 from cadenza.stems.weights import find
 from cadenza.stems.writing import check_room, stem_files
@@ -148,7 +148,7 @@ class Separator:
         if two is None:
             yield from self._separated(piece, progress)
             return
-        index, original = self.sources.index(two), _Samples(piece.blocks())
+        index, original = self.sources.index(two), Samples(piece.blocks())
         for block in self._separated(piece, progress):
             stem = block[index]
             yield np.stack([stem, original.take(stem.shape[-1]) - stem])
@@ -159,14 +159,14 @@ class Separator:
         own_rate, width = int(self._model.samplerate), int(self._model.audio_channels)
 
         def heard() -> Iterator[FloatArray]:
-            for block in _resampled(piece.blocks(), rate, own_rate):
-                yield _grouped(block, width)
+            for block in resampled(piece.blocks(), rate, own_rate):
+                yield grouped(block, width)
 
         level = _level(piece.name, heard())
-        parts = self._overlapped(_Samples(heard()), level, progress)
-        flat = (_ungrouped(part, channels).reshape(-1, part.shape[-1]) for part in parts)
+        parts = self._overlapped(Samples(heard()), level, progress)
+        flat = (ungrouped(part, channels).reshape(-1, part.shape[-1]) for part in parts)
         missing = piece.extent.frames
-        for block in _resampled(flat, own_rate, rate):
+        for block in resampled(flat, own_rate, rate):
             # Rates back and forth can round to a sample more or less.
             block = block[:, :missing]
             missing -= block.shape[1]
@@ -175,7 +175,7 @@ class Separator:
             yield np.zeros((len(self.sources), channels, missing), np.float32)
 
     def _overlapped(
-        self, samples: _Samples, level: _Level, progress: Progress | None
+        self, samples: Samples, level: _Level, progress: Progress | None
     ) -> Iterator[FloatArray]:
         """Consecutive parts ``[groups, sources, width, n]`` at the model's own rate.
 
@@ -207,7 +207,7 @@ class Separator:
             ready = min(stride, level.frames - offset)
             faded = mixed[..., :ready] / shares[:ready]
             yield faded * level.deviation[:, None] + level.mean[:, None]
-            mixed, shares = (_shifted(values, stride) for values in (mixed, shares))
+            mixed, shares = (shifted(values, stride) for values in (mixed, shares))
             if progress:
                 progress(done, len(offsets))
 
@@ -228,56 +228,6 @@ class _Level:
     mean: FloatArray
     deviation: FloatArray
     frames: int
-
-
-class _Samples:
-    """Blocks ``[..., n]`` of any length, taken in others."""
-
-    def __init__(self, blocks: Iterator[FloatArray]) -> None:
-        self._blocks = blocks
-        self._rest = next(blocks)
-
-    def take(self, count: int) -> FloatArray:
-        """The next ``count`` samples, or as many as are left."""
-        parts = [self._rest]
-        while sum(part.shape[-1] for part in parts) < count:
-            block = next(self._blocks, None)
-            if block is None:
-                break
-            parts.append(block)
-        whole = np.concatenate(parts, axis=-1)
-        self._rest = whole[..., count:]
-        return whole[..., :count]
-
-
-def _resampled(blocks: Iterator[FloatArray], rate: int, to: int) -> Iterator[FloatArray]:
-    """Blocks ``[C, n]`` at another rate."""
-    if rate == to:
-        yield from blocks
-        return
-    stream = None
-    for block in blocks:
-        if stream is None:
-            stream = soxr.ResampleStream(rate, to, len(block), dtype="float32", quality="HQ")
-            channels = len(block)
-        yield stream.resample_chunk(np.ascontiguousarray(block.T)).T
-    if stream is not None:
-        yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True).T
-
-
-def _grouped(block: FloatArray, width: int) -> FloatArray:
-    """Channels ``[C, n]`` as ``[groups, width, n]``; the last one fills up its group."""
-    groups = -(-len(block) // width)
-    index = np.minimum(np.arange(groups * width), len(block) - 1)
-    return block[index].reshape(groups, width, -1)
-
-
-def _ungrouped(part: FloatArray, channels: int) -> FloatArray:
-    """``[groups, sources, width, n]`` back to ``[sources, C, n]``, what filled up averaged."""
-    groups, sources, width, frames = part.shape
-    flat = part.swapaxes(0, 1).reshape(sources, groups * width, frames)
-    last = flat[:, channels - 1 :].mean(axis=1, keepdims=True)
-    return np.concatenate([flat[:, : channels - 1], last], axis=1)
 
 
 def _level(name: str, blocks: Iterator[FloatArray]) -> _Level:
@@ -305,10 +255,3 @@ def _level(name: str, blocks: Iterator[FloatArray]) -> _Level:
 def _per_group(values: NDArray[np.float64]) -> FloatArray:
     """``[groups]`` as ``[groups, 1, 1]``."""
     return values[:, None, None].astype(np.float32)
-
-
-def _shifted(values: FloatArray, frames: int) -> FloatArray:
-    """``values [..., N]`` moved to the front by so many, zeros behind."""
-    moved = np.zeros_like(values)
-    moved[..., :-frames] = values[..., frames:]
-    return moved

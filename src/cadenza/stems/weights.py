@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +20,11 @@ MAX_MODELS = 16
 NAME = re.compile(r"\w[\w.-]*")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A published model and what it tells apart."""
-
-    repo: str
-    sources: tuple[str, ...]
-    description: str
-
-
-_FOUR = ("drums", "bass", "other", "vocals")
+# The published models and where the hub has them.
 MODELS = {
-    "htdemucs": Entry("adefossez/HTDemucs", _FOUR, "the usual choice"),
-    "htdemucs_ft": Entry("adefossez/HTDemucs-ft", _FOUR, "a little better, four times the work"),
-    "htdemucs_6s": Entry(
-        "adefossez/HTDemucs-6s", (*_FOUR, "guitar", "piano"), "more stems, less clean"
-    ),
+    "htdemucs": "adefossez/HTDemucs",
+    "htdemucs_ft": "adefossez/HTDemucs-ft",
+    "htdemucs_6s": "adefossez/HTDemucs-6s",
 }
 
 
@@ -59,7 +47,7 @@ def find(name: str, folder: Path | None, offline: bool, progress: Progress | Non
             f"unknown model {name!r}: choose {', '.join(MODELS)}, or name the folder with its "
             "weights, too"
         )
-    repo, bag = MODELS[name].repo, f"{name}.yaml"
+    repo, bag = MODELS[name], f"{name}.yaml"
 
     def choose(names: Collection[str]) -> list[str]:
         return [file for file in names if file == bag or file.endswith(".safetensors")]
