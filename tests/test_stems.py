@@ -24,6 +24,7 @@ from cadenza.errors import (
     AudioError,
     Cancelled,
     DeviceError,
+    MissingPackage,
     ModelDamaged,
     ModelMismatch,
     ModelNotFound,
@@ -276,6 +277,12 @@ def test_files_that_cannot_be_split(
     monkeypatch.setattr("cadenza.stems.separation.MAX_SECONDS", 10)
     with pytest.raises(AudioError, match="cut it first"):
         separator.split(tmp_path / "good.wav", tmp_path / "stems")
+
+
+def test_without_demucs_the_command_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "demucs.apply", None)
+    with pytest.raises(MissingPackage, match=r"pip install 'cadenza\[stems\]'"):
+        load_separator("one", weights=folder, device="cpu")
 
 
 class Evil:

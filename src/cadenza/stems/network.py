@@ -23,6 +23,18 @@ from cadenza.types import FloatArray
 INSTALL = "pip install 'cadenza[stems]'"
 
 
+def check_installed() -> None:
+    """Refuse to begin without Demucs.
+
+    Raises:
+        MissingPackage: it is not installed.
+    """
+    try:
+        import demucs.apply  # noqa: F401
+    except ImportError as error:
+        raise MissingPackage("Demucs, which separates stems,", INSTALL) from error
+
+
 def load(name: str, folder: Path) -> Any:
     """The ``demucs.apply.BagOfModels`` of the files in ``folder``.
 
@@ -30,12 +42,8 @@ def load(name: str, folder: Path) -> Any:
         ModelNotFound: ``folder`` lacks it or a part of it.
         ModelDamaged: a file that is truncated, foreign, or unsafe to open.
         ModelMismatch: models that do not fit each other in one bag.
-        MissingPackage: Demucs is not installed.
     """
-    try:
-        from demucs.apply import BagOfModels
-    except ImportError as error:
-        raise MissingPackage("Demucs, which separates stems,", INSTALL) from error
+    from demucs.apply import BagOfModels
 
     files = weight_files(name, folder)
     if files is None:

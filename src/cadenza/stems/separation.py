@@ -21,7 +21,7 @@ from cadenza.audio import BLOCK, SILENCE, Extent, check_audible, measure, read_b
 from cadenza.devices import choose_device
 from cadenza.errors import AudioError, OptionError
 from cadenza.stems.blocks import Samples, grouped, resampled, shifted, ungrouped
-from cadenza.stems.network import load, run
+from cadenza.stems.network import check_installed, load, run
 from cadenza.stems.weights import find
 from cadenza.stems.writing import check_room, stem_files
 from cadenza.types import Audio, FloatArray, Progress
@@ -69,6 +69,7 @@ def load_separator(
         DeviceError: this machine has no such device.
         MissingPackage: Demucs is not installed.
     """
+    check_installed()  # before anything is fetched
     device = choose_device(device)
     folder = find(model, None if weights is None else Path(weights), offline, progress)
     return Separator(load(model, folder), device)
