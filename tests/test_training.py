@@ -20,6 +20,7 @@ from training.codec.losses import reconstruction
 from training.corpus.captions import caption
 from training.corpus.compose import compose
 from training.corpus.piece import Piece
+from training.export import assemble
 from training.language_model.codes import CodeCrops
 from training.language_model.facts import BeatHead, FactHeads, Facts, arrays_of
 from training.language_model.learner import Learner
@@ -283,6 +284,20 @@ def test_language_model_training_goes_on_where_it_stopped(
     for name, weight in learner.average.items():
         new = name.startswith(("text_encoder", "enc_to_dec")) or "encoder_attn." in name
         assert torch.equal(weight, again.weights[name]) != new or not weight.any(), name
+
+
+def test_what_was_learned_is_exported_with_the_text_at_its_volume(
+    learner: Learner, encoded: Path, tmp_path: Path
+) -> None:
+    learner.save(tmp_path)
+    FrameCodecModel(learner.model.config.audio_encoder).save_pretrained(tmp_path / "codec")
+    assemble(tmp_path / "codec", encoded, tmp_path, tmp_path / "out", text_volume=0.5)
+    model = MusicgenForConditionalGeneration.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    exported = model.state_dict()
+    for name, weight in learner.average.items():
+        volume = 0.5 if "encoder_attn.out_proj" in name else 1.0
+        torch.testing.assert_close(exported[name], volume * weight, atol=1e-3, rtol=1e-3, msg=name)
+    assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
 
 
 def test_crops_wait_for_no_one_and_say_what_is_missing(tmp_path: Path, corpus: Path) -> None:
