@@ -6,5 +6,6 @@
     python -m benchmarks.adherence   whether takes hold what their prompts ask for
     python -m benchmarks.stream      whether a stream can go on for ever: rate, memory, level, key
     python -m benchmarks.midi        how well notes and drum hits are heard
-    python -m benchmarks.listening   seconds and memory of notes, stems and pictures of three minutes
+    python -m benchmarks.listening   seconds and memory of notes, stems and pictures
+    python -m benchmarks.service     how much a service does: jobs a minute, waits, listeners
 """

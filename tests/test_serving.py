@@ -24,7 +24,7 @@ from tests.service import serving, until
 from tests.test_readme import LINES, SERVICE
 
 CADENZA = [sys.executable, "-m", "cadenza"]
-LONG = {"kind": "generate", "request": {"prompt": "jazz", "duration": 20.0, "seed": 7}}
+LONG = {"kind": "generate", "request": {"prompt": "jazz", "duration": 10.0, "seed": 7}}
 
 
 @contextmanager
