@@ -140,6 +140,12 @@ def test_a_job_goes_its_way(queue: JobQueue, clock: Clock) -> None:
     assert queue.lease("w") is None
 
 
+@pytest.mark.parametrize("text", ["nul\0nul", "\U0001f3b7 sax", "a'b\"c\\d", "\u202e"])
+def test_any_text_survives_both_databases(queue: JobQueue, text: str) -> None:
+    job, _ = queue.submit("anna", "generate", {"prompt": text})
+    assert queue.get(job.id).request == leased(queue).request == {"prompt": text}
+
+
 def test_jobs_of_others_are_not_there(queue: JobQueue) -> None:
     job = submit(queue, "anna")
     for reach in (queue.get, queue.cancel):
