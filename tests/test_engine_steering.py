@@ -417,7 +417,7 @@ def test_memory_does_not_grow() -> None:
 
     tracemalloc.start()
     try:
-        run(500)
+        run(5000)  # until every object that comes and goes has come once
         early = run(1000)
         late = run(4000)
     finally:

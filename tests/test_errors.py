@@ -212,7 +212,7 @@ def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
 def test_devices_and_precisions_that_are_not_there() -> None:
     with pytest.raises(DeviceError, match="unknown device 'tpu': choose auto, cpu, cuda, mps"):
         choose_device("tpu")
-    with pytest.raises(DeviceError, match="unknown precision 'int3'"):
+    with pytest.raises(DeviceError, match="does not compute in 'int3' here: choose auto, fp32"):
         choose_precision("int3", "cpu")
     import torch
 
