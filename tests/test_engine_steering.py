@@ -419,10 +419,10 @@ def test_memory_does_not_grow() -> None:
     try:
         run(5000)  # until every object that comes and goes has come once
         early = run(1000)
-        late = run(4000)
+        late = run(8000)
     finally:
         tracemalloc.stop()
-    assert late - early < 4096
+    assert late - early < 16384  # an object kept for each of the 200 steers would be more
     assert len(backend.open) <= 2
 
 
