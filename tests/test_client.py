@@ -180,3 +180,13 @@ def test_commands_on_a_server(
     monkeypatch.setenv("CADENZA_SERVER", service.url)
     denied = run("generate", "x")
     assert denied.code == 1 and "needs a key" in denied.errors
+
+
+def test_a_band_plays_there_as_here(client: Client, torch_nano: Model, tmp_path: Path) -> None:
+    options = {"bars": 2, "seed": 3, "retries": 0, "how": "layered"}
+    for name, player in (("there", client), ("here", torch_nano)):
+        session = player.band("funk, 120 bpm", ["drums", "bass"], tmp_path / name, **options)
+        assert session.finished and [track.name for track in session.tracks] == ["drums", "bass"]
+    for file in ("mix.wav", "tracks/bass.wav"):
+        there, here = (read(tmp_path / name / file).samples for name in ("there", "here"))
+        np.testing.assert_allclose(there, here, atol=1e-3)

@@ -34,6 +34,7 @@ from cadenza.errors import (
     rebuilt,
 )
 from cadenza.request import BUFFER, GenerateRequest, Sound, check_stream
+from cadenza.studio.session import Session
 from cadenza.take import Take
 from cadenza.types import Audio, Codes, ModelIdentity, Progress, Recipe
 
@@ -172,6 +173,22 @@ class Client:
         if self._key is not None:
             wish["key"] = self._key
         return RemoteStream(self.url.replace("http", "ws", 1) + "/v1/live", wish, asked)
+
+    def band(
+        self,
+        prompt: str,
+        tracks: Sequence[str],
+        folder: str | os.PathLike[str],
+        *,
+        force: bool = False,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Session:
+        """Let several instruments play one piece there and mix it here, see
+        :meth:`cadenza.Model.band`."""
+        from cadenza.studio.band import band
+
+        return band(self, prompt, tracks, folder, force=force, progress=progress, **options)
 
     # ── Jobs of any kind ────────────────────────────────────────────────────────────────────────
 

@@ -1,8 +1,8 @@
 """Sound to bytes that a player understands while more is being made.
 
 libsndfile writes mp3 and flac frame by frame; what it would write back into the head at the end
-(the length) is left out, as it is for every stream. Ogg is not here: libsndfile keeps its pages for
-several seconds.
+(the length) is left out, as it is for every stream. The pages of Ogg it would keep for a second, so
+it is told how much sound one may hold, which it heeds for Opus alone.
 """
 
 from __future__ import annotations
@@ -11,15 +11,20 @@ from typing import Literal, Protocol
 
 import numpy as np
 import soundfile
+import soxr
+from numpy.typing import NDArray
 
 from cadenza.audio import FORMATS, wav_header
 
-StreamFormat = Literal["wav", "mp3", "flac"]
+StreamFormat = Literal["wav", "mp3", "flac", "opus"]
 MEDIA_TYPES: dict[StreamFormat, str] = {
     "wav": "audio/wav",
     "mp3": "audio/mpeg",
     "flac": "audio/flac",
+    "opus": "audio/ogg",
 }
+PAGE_MILLISECONDS = 100.0  # of sound in a page of Ogg
+SET_PAGE_LATENCY = 0x1302  # SFC_SET_OGG_PAGE_LATENCY_MS of libsndfile; soundfile does not name it
 
 
 class Encoder(Protocol):
@@ -36,6 +41,8 @@ def encoder(format: StreamFormat, rate: int, channels: int) -> Encoder:
     """A new encoder for one stream."""
     if format == "wav":
         return _Wav(rate, channels)
+    if format == "opus":
+        return _Opus(rate, channels)
     return _Sndfile(format, rate, channels)
 
 
@@ -62,12 +69,35 @@ class _Sndfile:
         )
 
     def push(self, pcm: bytes) -> bytes:
-        self._file.write(np.frombuffer(pcm, "<i2").reshape(-1, self._channels))
+        self._write(np.frombuffer(pcm, "<i2").reshape(-1, self._channels))
         return self._out.take()
 
     def finish(self) -> bytes:
         self._file.close()
         return self._out.take()
+
+    def _write(self, samples: NDArray[np.int16]) -> None:
+        self._file.write(samples)
+
+
+class _Opus(_Sndfile):
+    """At 48 kHz, the rate that Opus counts in."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        opus_rate = FORMATS["opus"].rates[-1]
+        super().__init__("opus", opus_rate, channels)
+        self._resampler = soxr.ResampleStream(rate, opus_rate, channels, dtype="int16")
+        latency = soundfile._ffi.new("double *", PAGE_MILLISECONDS)
+        size = soundfile._ffi.sizeof("double")
+        soundfile._snd.sf_command(self._file._file, SET_PAGE_LATENCY, latency, size)
+
+    def finish(self) -> bytes:
+        rest = np.zeros((0, self._channels), np.int16)
+        self._file.write(self._resampler.resample_chunk(rest, last=True))
+        return super().finish()
+
+    def _write(self, samples: NDArray[np.int16]) -> None:
+        self._file.write(self._resampler.resample_chunk(samples))
 
 
 class _Onward:
