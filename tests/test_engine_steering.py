@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cadenza import delay
@@ -77,6 +77,7 @@ def play(
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1)), max_size=30))
+@example([(1, 5e-324), (0, 0.5)])  # half of the smallest number is 0
 @settings(deadline=None)
 def test_a_mix_is_whole_and_bounded_wherever_it_is_steered(turns: list[tuple[int, float]]) -> None:
     texts = [dummy(n) for n in range(10)]

@@ -8,9 +8,11 @@ with weight ``w`` counts like the ``w``-th part of a state.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from cadenza.types import Conditioning
+from cadenza.types import Conditioning, FloatArray
 
 # (conditioning, weight): distinct parts, weights above 0 that sum to 1 (a lone part has exactly 1).
 Mix = tuple[tuple[Conditioning, float], ...]
@@ -49,7 +51,27 @@ def crossfade(mix: Mix, to: Conditioning, share: float) -> Mix:
     return _whole(kept)
 
 
+def parts_of(rows: Sequence[Mix]) -> list[list[Conditioning]]:
+    """What each row's mix is made of."""
+    return [[part for part, _ in mix] for mix in rows]
+
+
+def log_weights(rows: Sequence[Mix]) -> FloatArray:
+    """What is added to the scores of each row's states, ``[R, 1, 1, S]``: the states of a mix's
+    parts one behind the other, ``-inf`` where a row has fewer than the longest."""
+    logs = [
+        np.concatenate([np.full(len(part.cross), np.log(weight)) for part, weight in mix])
+        for mix in rows
+    ]
+    longest = max(len(row) for row in logs)
+    scores = np.full((len(rows), 1, 1, longest), -np.inf, dtype=np.float32)
+    for score, row in zip(scores, logs, strict=True):
+        score[..., : len(row)] = row
+    return scores
+
+
 def _whole(parts: list[tuple[Conditioning, float]]) -> Mix:
-    """Weights that sum to 1; the division makes that of a lone part exactly 1."""
+    """Weights that sum to 1; the division makes that of a lone part exactly 1. What has become
+    too faint for a number is gone."""
     total = sum(weight for _, weight in parts)
-    return tuple((part, weight / total) for part, weight in parts)
+    return tuple((part, weight / total) for part, weight in parts if weight > 0)
