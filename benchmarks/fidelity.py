@@ -19,6 +19,7 @@ import cadenza
 from benchmarks.pieces import RATE, pieces, render
 from benchmarks.table import table, write_json
 from cadenza import delay
+from cadenza.engine import alone
 from cadenza.types import Audio, FloatArray, IntArray, Sampling
 from training.corpus.captions import caption
 from training.corpus.piece import HELD_OUT
@@ -108,13 +109,13 @@ def _log_probabilities(model: cadenza.Model, examples: list[tuple[str, IntArray]
     """``[n, K, V]`` of every step, the true column fed each time, all pieces side by side."""
     backend: Any = model._machine.backend
     shape = backend.shape
-    alone = Sampling(temperature=0, guidance=1)
+    greedy = Sampling(temperature=0, guidance=1)
     nothing = np.empty((shape.codebooks, 0), dtype=np.int64)
     frames = min(ids.shape[1] for _, ids in examples)
     voices = []
     for text, _ in examples:
-        mix = ((model._machine.condition(text, None), 1.0),)
-        voices.append(backend.prefill(mix, None, alone, nothing, frames))
+        mix = alone(model._machine.condition(text, None))
+        voices.append(backend.prefill(mix, None, greedy, nothing, frames))
     delayed = [delay.apply(ids[:, :frames], shape.delays, shape.special) for _, ids in examples]
     fed = np.stack(delayed)[:, :, : frames - 1]
     start = np.full((len(fed), shape.codebooks, 1), shape.special)

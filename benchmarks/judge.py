@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import safetensors.torch
 
 import training.corpus
+from benchmarks.cache import cache_folder
 from benchmarks.codecs import codec_of
 from benchmarks.examples import HELD, LEARNED, Examples, examples
 from benchmarks.labels import Labels
@@ -43,7 +43,7 @@ def judge_for(model: str) -> Judge:
     It has heard renders and their round trips through the model's codec, so that it judges the
     music and not the codec.
     """
-    place = _cache() / f"judge-{_fingerprint(model)}"
+    place = cache_folder() / f"judge-{_fingerprint(model)}"
     weights, verdicts = place.with_suffix(".safetensors"), place.with_suffix(".json")
     if not verdicts.exists():
         listener = taught(examples(LEARNED, model))
@@ -70,11 +70,6 @@ def _from_json(data: bytes) -> list[list[Verdict]]:
         [Verdict(Labels(**item["asked"]), Labels(**item["heard"])) for item in part]
         for part in json.loads(data)
     ]
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "cadenza" / "benchmarks"
 
 
 def _fingerprint(model: str) -> str:

@@ -20,18 +20,18 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from benchmarks.cache import cache_folder
 from cadenza.checkpoints import resolve
 
 # layers, width, heads; the feed-forward network is four times as wide
 DECODERS = {"small": (24, 1024, 16), "medium": (48, 1536, 24), "large": (48, 2048, 32)}
-CACHE = Path.home() / ".cache" / "cadenza" / "benchmarks"
 
 
 def folder_of(shape: str) -> Path:
     """The checkpoint of a shape, made when it is first asked for; nano is the real one."""
     if shape == "nano":
         return resolve("nano").folder
-    folder = CACHE / f"shape-{shape}"
+    folder = cache_folder() / f"shape-{shape}"
     if not folder.exists():
         part = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)

@@ -7,9 +7,9 @@ takes seconds to load.
 
 from typing import TYPE_CHECKING
 
-from cadenza.engine.backend import Backend, Shape
+from cadenza.engine.backend import MANY_THREADS_WIDTH, Backend, Shape
 from cadenza.engine.engine import OVERLAP, WINDOW, Engine
-from cadenza.engine.mix import Mix
+from cadenza.engine.mix import Mix, alone, log_weights, parts_of
 from cadenza.engine.request import Emission, Request
 from cadenza.engine.shared import SharedBackend
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cadenza.engine.torch_backend import TorchBackend
 
 __all__ = [
+    "MANY_THREADS_WIDTH",
     "OVERLAP",
     "WINDOW",
     "Backend",
@@ -27,6 +28,9 @@ __all__ = [
     "Shape",
     "SharedBackend",
     "TorchBackend",
+    "alone",
+    "log_weights",
+    "parts_of",
 ]
 
 

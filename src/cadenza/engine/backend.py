@@ -9,6 +9,10 @@ from typing import Protocol
 from cadenza.engine.mix import Mix
 from cadenza.types import Conditioning, FloatArray, IntArray, Sampling
 
+# Below this width a step is so short that two threads gain little by sharing it, and on a busy
+# machine lose fifty times as much waiting for each other.
+MANY_THREADS_WIDTH = 512
+
 
 @dataclass(frozen=True)
 class Shape:

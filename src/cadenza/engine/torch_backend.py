@@ -12,16 +12,12 @@ import torch
 from torch import Tensor
 
 from cadenza.delay import delays_of
-from cadenza.engine.backend import Shape
+from cadenza.engine.backend import MANY_THREADS_WIDTH, Shape
 from cadenza.engine.decoder import Decoder
-from cadenza.engine.mix import Mix, alone
+from cadenza.engine.mix import Mix, alone, log_weights, parts_of
 from cadenza.engine.voice import BLOCK, Prefill, Step, Voice
 from cadenza.sampling import Sampler
 from cadenza.types import Conditioning, FloatArray, IntArray, Sampling
-
-# Below this width a step is so short that two threads gain little by sharing it, and on a busy
-# machine lose fifty times as much waiting for each other.
-MANY_THREADS_WIDTH = 512
 
 
 class TorchBackend:
@@ -192,15 +188,10 @@ class TorchBackend:
     def _listen(self, voice: Voice, mix: Mix) -> None:
         """Point the voice's cross-attention at ``mix``, in its second row at ``unconditional``."""
         rows = [mix, *([] if voice.unconditional is None else [alone(voice.unconditional)])]
-        parts = [[part for part, _ in row] for row in rows]
+        parts = parts_of(rows)
         if parts != voice.parts:
             voice.parts, voice.cross = parts, self._joined(parts)
-        length = voice.cross[0].shape[3]
-        scores = np.full((len(rows), 1, 1, length), -np.inf, dtype=np.float32)
-        for row, heard in zip(scores, rows, strict=True):
-            weights = [np.full(len(part.cross), np.log(weight)) for part, weight in heard]
-            states = np.concatenate(weights)
-            row[..., : len(states)] = states
+        scores = log_weights(rows)
         mask = torch.from_numpy(scores).to(device=self._device, dtype=self._cache_dtype)
         voice.cross_mask = mask if scores.any() else None
 

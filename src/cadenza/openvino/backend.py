@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 
 from cadenza.delay import delays_of
-from cadenza.engine import Mix, Shape
+from cadenza.engine import MANY_THREADS_WIDTH, Mix, Shape, alone, log_weights, parts_of
 from cadenza.openvino.decoder import PAGE, cross_graph, decoder_graph, positions
 from cadenza.openvino.pages import Pages
 from cadenza.openvino.runtime import compiled, openvino
 from cadenza.openvino.sampling import draw
 from cadenza.openvino.weights import Weights
 from cadenza.types import Conditioning, FloatArray, IntArray, Sampling
-
-_ONE_THREAD_WIDTH = 512  # below it a step is too short to be shared
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class _Voice:
 
     def heard(self) -> list[Mix]:
         """What each row listens to."""
-        return [self.mix, *([] if self.unconditional is None else [((self.unconditional, 1.0),)])]
+        return [self.mix, *([] if self.unconditional is None else [alone(self.unconditional)])]
 
 
 class OpenVINOBackend:
@@ -70,7 +68,7 @@ class OpenVINOBackend:
             cross_attention="0.cross.norm" in weights,
         )
         size = (sizes.layers, sizes.width, sizes.heads)
-        threads = 1 if sizes.width < _ONE_THREAD_WIDTH else None
+        threads = 1 if sizes.width < MANY_THREADS_WIDTH else None
         decoder = compiled(decoder_graph(weights, *size), precision, threads=threads)
         # Two requests on one graph: a step keeps its inputs while voices are opened.
         self._step, self._prefill = decoder.create_infer_request(), decoder.create_infer_request()
@@ -84,7 +82,7 @@ class OpenVINOBackend:
         self._voices: dict[int, _Voice] = {}
         self._opened = 0
         self._heard: dict[Conditioning, list[FloatArray]] = {}  # keys and values, all layers
-        self._stepping: list[int] | None = None  # the voices that the step's inputs are set for
+        self._stepping: list[Mix] = []  # what the step's rows listen to
 
     @property
     def shape(self) -> Shape:
@@ -93,7 +91,7 @@ class OpenVINOBackend:
     def warm_up(self, conditioning: Conditioning) -> None:
         """Take a step: the runtime arranges the weights in the first one."""
         voice = self.prefill(
-            ((conditioning, 1.0),),
+            alone(conditioning),
             None,
             Sampling(temperature=0, guidance=1),
             np.empty((self._sizes.codebooks, 0), dtype=np.int64),
@@ -127,7 +125,7 @@ class OpenVINOBackend:
         embedded = [np.concatenate([state.prefix, fed]) for state in states]
         if len(embedded[0]):
             if self._cross is not None:
-                self._listen(self._prefill, [voice])
+                self._listen(self._prefill, voice.heard())
             self._run(self._prefill, rows, embedded, np.zeros(1, dtype=np.int32))
         self._opened += 1
         self._voices[self._opened] = voice
@@ -137,7 +135,6 @@ class OpenVINOBackend:
         """See :meth:`cadenza.engine.Backend.steer`."""
         steered = self._voices[voice]
         steered.mix, steered.sampling = mix, sampling
-        self._stepping = None
 
     def decode_one_step(
         self, voices: Sequence[int], columns: IntArray, noise: FloatArray | None
@@ -165,9 +162,10 @@ class OpenVINOBackend:
         """
         playing = [self._voices[number] for number in voices]
         counts = [len(voice.rows) for voice in playing]
-        if self._cross is not None and self._stepping != list(voices):
-            self._listen(self._step, playing)
-            self._stepping = list(voices)
+        heard = [mix for voice in playing for mix in voice.heard()]
+        if self._cross is not None and heard != self._stepping:
+            self._listen(self._step, heard, self._stepping)
+            self._stepping = heard
         rows = [row for voice in playing for row in voice.rows]
         embedded = np.repeat(self._embed(columns), counts, axis=0)
         wanted = np.arange(len(rows), dtype=np.int32)
@@ -179,7 +177,6 @@ class OpenVINOBackend:
         """See :meth:`cadenza.engine.Backend.release`."""
         for row in self._voices.pop(voice).rows:
             self._pages.give_back(row.pages)
-        self._stepping = None
         wanted = {part for v in self._voices.values() for mix in v.heard() for part, _ in mix}
         self._heard = {part: states for part, states in self._heard.items() if part in wanted}
 
@@ -218,27 +215,24 @@ class OpenVINOBackend:
         request.infer()
         return np.asarray(request.get_output_tensor(0).data)
 
-    def _listen(self, request: Any, voices: list[_Voice]) -> None:
-        """Point the cross-attention of a request at what the rows of ``voices`` listen to."""
-        heard = [mix for voice in voices for mix in voice.heard()]
-        lengths = [sum(len(part.cross) for part, _ in mix) for mix in heard]
-        shape = (
-            len(heard),
-            self._sizes.heads,
-            max(lengths),
-            self._sizes.width // self._sizes.heads,
-        )
-        mask = np.full((len(heard), 1, 1, max(lengths)), -np.inf, dtype=np.float32)
-        joined = [np.zeros(shape, dtype=np.float32) for _ in range(2 * self._sizes.layers)]
-        for row, mix in enumerate(heard):
-            start = 0
-            for part, weight in mix:
-                end = start + len(part.cross)
-                mask[row, ..., start:end] = np.log(weight)
-                for array, states in zip(joined, self._states(part), strict=True):
-                    array[row, :, start:end] = states
-                start = end
+    def _listen(self, request: Any, heard: list[Mix], before: Sequence[Mix] = ()) -> None:
+        """Point the cross-attention of a request, whose rows listened to ``before``, at ``heard``.
+
+        Where weights alone have changed, as in a crossfade, that is a mask.
+        """
+        mask = log_weights(heard)
         request.set_tensor("cross_mask", openvino().Tensor(mask))
+        parts = parts_of(heard)
+        if parts == parts_of(before):
+            return
+        heads, size = self._sizes.heads, self._sizes.width // self._sizes.heads
+        shape = (len(heard), heads, mask.shape[-1], size)
+        joined = [np.zeros(shape, dtype=np.float32) for _ in range(2 * self._sizes.layers)]
+        for row, mix in enumerate(parts):
+            states = zip(*(self._states(part) for part in mix), strict=True)
+            for array, found in zip(joined, states, strict=True):
+                together = np.concatenate(found, axis=1)
+                array[row, :, : together.shape[1]] = together
         for n in range(self._sizes.layers):
             request.set_tensor(f"cross_keys.{n}", openvino().Tensor(joined[2 * n]))
             request.set_tensor(f"cross_values.{n}", openvino().Tensor(joined[2 * n + 1]))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from cadenza.checkpoints import Checkpoint, load_parts
+from cadenza.openvino.backend import DecoderSizes
 from cadenza.openvino.codecweights import codec_weights
 from cadenza.openvino.decoder import decoder_weights
 from cadenza.openvino.text import text_weights
@@ -43,14 +44,16 @@ def convert(checkpoint: Checkpoint, precision: str) -> tuple[dict[str, Any], dic
         "channels": parts.channels,
         "chroma_length": getattr(model.config, "chroma_length", 0),
         "identity": asdict(parts.identity),
-        "decoder": {
-            "layers": config.num_hidden_layers,
-            "width": config.hidden_size,
-            "heads": config.num_attention_heads,
-            "codebooks": config.num_codebooks,
-            "vocabulary": config.vocab_size,
-            "channels": config.audio_channels,
-        },
+        "decoder": asdict(
+            DecoderSizes(
+                layers=config.num_hidden_layers,
+                width=config.hidden_size,
+                heads=config.num_attention_heads,
+                codebooks=config.num_codebooks,
+                vocabulary=config.vocab_size,
+                channels=config.audio_channels,
+            )
+        ),
         "text": {
             "layers": text.num_layers,
             "heads": text.num_heads,

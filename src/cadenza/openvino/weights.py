@@ -70,20 +70,6 @@ def packed(name: str, weight: FloatArray, precision: str) -> dict[str, Array]:
     }
 
 
-def unpacked(name: str, weights: Weights) -> FloatArray:
-    """The product's weight ``[O, I]`` that is computed with."""
-    if name in weights:
-        return weights[name]
-    if f"{name}.bf16" in weights:
-        return (weights[f"{name}.bf16"].astype("<u4") << 16).view("<f4")
-    scale = weights[f"{name}.scale"].astype(np.float32)
-    if f"{name}.i8" in weights:
-        return cast(FloatArray, weights[f"{name}.i8"] * scale)
-    ids = _whole(weights[f"{name}.u4"]).reshape(*scale.shape, -1)
-    zeros = _whole(weights[f"{name}.zero"]).reshape(*scale.shape, 1)
-    return cast(FloatArray, ((ids - zeros) * scale[..., None]).reshape(len(scale), -1))
-
-
 def to_bf16(values: FloatArray) -> Array:
     """The upper halves of float32, to the nearest, ties to even."""
     bits = values.astype("<f4").view("<u4")
@@ -136,10 +122,6 @@ def mapped(path: Path) -> Mapped:
 def _halves(ids: Array) -> Array:
     """Two numbers a byte, of an even number of columns."""
     return cast(Array, ids[:, ::2] | ids[:, 1::2] << 4)
-
-
-def _whole(halves: Array) -> FloatArray:
-    return np.stack([halves & 15, halves >> 4], axis=-1).astype(np.float32)
 
 
 def _scale(exact: FloatArray) -> FloatArray:
