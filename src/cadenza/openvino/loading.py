@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cadenza.checkpoints import Checkpoint
+from cadenza.checkpoints import Checkpoint, layout
 from cadenza.codecstream import StreamingCodec
 from cadenza.errors import CadenzaError, DeviceError
 from cadenza.machine import Machine
@@ -25,7 +25,6 @@ from cadenza.types import Audio, Codes, Conditioning, FloatArray, ModelIdentity
 
 LOG = logging.getLogger(__name__)
 AUTO = "int8"  # the fastest whose likeliest token is the exact one 97 times in 100
-TOKENIZER = "tokenizer.json"
 WARM_UP_FRAMES = 8
 
 Found = tuple[dict[str, Weights], dict[str, Any]]  # arrays by part, the manifest
@@ -62,7 +61,7 @@ def _machine(
     sizes = DecoderSizes(**manifest["decoder"])
     with ThreadPoolExecutor(1) as beside:  # a graph is compiled on one core
         building = beside.submit(OpenVINOBackend, arrays["decoder"], sizes, precision)
-        tokenizer = checkpoint.folder / TOKENIZER
+        tokenizer = checkpoint.folder / layout.TOKENIZER
         reader = Reader(text_graph(arrays["text"], **manifest["text"]), tokenizer, sizes.width)
         reader.read("music")
         codec = _codec(checkpoint, precision, arrays["codec"], manifest)
