@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cadenza.audio import loudness
 from cadenza.beats import Analysis, analyse, fit
 from cadenza.errors import OptionError
 from cadenza.request import GenerateRequest, new_seed
-from cadenza.studio.align import QUIET, TEMPO_TOLERANCE, TRUSTED, in_key
+from cadenza.studio.align import TEMPO_TOLERANCE, TRUSTED, in_key
 from cadenza.studio.asked import Asked, asked
+from cadenza.studio.levels import fullness, levels_of, unevenness, unusable
 from cadenza.studio.player import Player
 from cadenza.take import Take
-from cadenza.types import MAX_SEED, Audio, FloatArray, Progress
+from cadenza.types import MAX_SEED, Audio, Progress
 
 MAX_TAKES = 32
 TOGETHER = 16  # takes in a batch
@@ -36,11 +36,6 @@ PARTS = {
 }
 TEMPO_OFF = 0.08
 UNEVEN = 12.0  # decibels
-BLOCK = 0.1  # seconds whose level is one
-GAP = 40.0  # decibels below the loudest: nothing sounds there
-DRIFT = 12.0  # decibels between the first third and the last
-END = 0.12  # of the length, at least a second, that may be silent at the end
-FLAT, FLAT_SHARE = 4, 1e-3  # equal samples in a row at the very peak, and how many there may be
 
 
 @dataclass(frozen=True)
@@ -114,11 +109,11 @@ def score(audio: Audio, prompt: str) -> Score:
     """How a sound does what its prompt asks, and whether it can be used at all."""
     wanted = asked(prompt)
     heard = analyse(audio, wanted.tempo)
-    levels = _levels(audio)
+    levels = levels_of(audio)
     parts = {
         "pulse": heard.clarity,
-        "level": 1 - min(_unevenness(levels) / UNEVEN, 1.0),
-        "fullness": float(np.mean(levels > levels.max() - GAP)),
+        "level": 1 - min(unevenness(levels) / UNEVEN, 1.0),
+        "fullness": fullness(levels),
     }
     if wanted.tempo is not None:
         off = abs(heard.tempo / wanted.tempo - 1) if heard.tempo else TEMPO_OFF
@@ -127,7 +122,7 @@ def score(audio: Audio, prompt: str) -> Score:
         parts["key"] = max(fit(heard.chroma, wanted.key), 0.0)
     ordered = {name: parts[name] for name in PARTS if name in parts}
     tempo = f"{heard.tempo:.1f} bpm" if heard.tempo else "no pulse"
-    faults = tuple(_unusable(audio, levels)) or tuple(_missed(heard, wanted))
+    faults = tuple(unusable(audio, levels)) or tuple(_missed(heard, wanted))
     return Score(ordered, faults, f"{tempo}, {heard.key}" if heard.key else tempo)
 
 
@@ -135,23 +130,6 @@ def _takes(request: GenerateRequest, count: int) -> list[GenerateRequest]:
     seed = new_seed() if request.seed is None else request.seed
     seeds = [(seed + number) % (MAX_SEED + 1) for number in range(count)]
     return [dataclasses.replace(request, seed=seed) for seed in seeds]
-
-
-def _unusable(audio: Audio, levels: FloatArray) -> list[str]:
-    if loudness(audio) < QUIET:
-        return ["silent"]
-    faults = []
-    if _flat(audio) > FLAT_SHARE:
-        faults.append("clipped")
-    sounding = np.flatnonzero(levels > levels.max() - GAP)
-    silent_end = (len(levels) - 1 - sounding[-1]) * BLOCK
-    if silent_end > max(1.0, END * audio.duration):
-        faults.append(f"ends {silent_end:.1f} s early")
-    third = max(len(levels) // 3, 1)
-    drift = float(_power_mean(levels[-third:]) - _power_mean(levels[:third]))
-    if abs(drift) > DRIFT and not faults:
-        faults.append(f"drifts by {drift:+.0f} dB")
-    return faults
 
 
 def _missed(heard: Analysis, wanted: Asked) -> list[str]:
@@ -165,32 +143,3 @@ def _missed(heard: Analysis, wanted: Asked) -> list[str]:
     if wanted.key is not None and not in_key(heard.chroma, wanted.key, heard.key):
         faults.append(f"{heard.key}, not {wanted.key}")
     return faults
-
-
-def _levels(audio: Audio) -> FloatArray:
-    """Decibels of each tenth of a second."""
-    block = max(1, round(BLOCK * audio.rate))
-    power = np.square(audio.samples, dtype=np.float64).mean(axis=0)
-    count = max(1, len(power) // block)
-    parts = np.resize(power, count * block).reshape(count, block).mean(axis=1)
-    return np.asarray(10 * np.log10(parts + 1e-12), np.float32)
-
-
-def _unevenness(levels: FloatArray) -> float:
-    """The spread of the level from second to second, in decibels; rests do not count."""
-    seconds = max(1, len(levels) // 10)
-    means = np.array([_power_mean(part) for part in np.array_split(levels, seconds)])
-    return float(means[means > means.max() - GAP].std())
-
-
-def _power_mean(levels: FloatArray) -> float:
-    return float(10 * np.log10(np.mean(10 ** (levels / 10))))
-
-
-def _flat(audio: Audio) -> float:
-    """The share of samples that stand at the peak with others, as after clipping."""
-    at_peak = np.abs(audio.samples) >= 0.9999 * audio.peak
-    runs = np.ones(audio.samples.shape, bool)
-    for shift in range(FLAT):
-        runs &= np.roll(at_peak, shift, axis=1)
-    return float(FLAT * runs.mean())
