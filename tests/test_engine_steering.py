@@ -418,13 +418,12 @@ def test_memory_does_not_grow() -> None:
 
     tracemalloc.start()
     try:
-        for steps in (500, 1000, 4000):  # until what numpy keeps for later is full
-            run(steps)
-        early = run(1000)
-        late = run(4000)
+        memory = [run(400) for _ in range(24)]
     finally:
         tracemalloc.stop()
-    assert late - early < 4096
+    # What numpy keeps for later grows now and then; a leak grows in every run, and an array or a
+    # conditioning for each of its ten steers, or a byte a step, would be more than this.
+    assert min(np.diff(memory)) < 100
     assert len(backend.open) <= 2
 
 
