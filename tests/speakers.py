@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -28,12 +27,7 @@ class ProcessSpeaker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()

@@ -16,7 +16,6 @@ from io import BytesIO
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Condition, Thread
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -406,12 +405,7 @@ class RemoteStream(Iterator[Audio]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _listen(self) -> None:

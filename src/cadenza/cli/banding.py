@@ -22,6 +22,7 @@ Force = Annotated[bool, typer.Option("--force", help="Take the place of what is 
 Zip = Annotated[bool, typer.Option("--zip", help="Pack it into a .zip beside the folder, too.")]
 
 
+@o.with_loading_options
 def band(
     prompt: Annotated[str, typer.Argument(help="What all play, with tempo and key.")],
     tracks: Annotated[str, typer.Option(help="Instruments, for example piano,bass,drums.")],
@@ -48,11 +49,9 @@ def band(
     force: Force = False,
     zip: Zip = False,
     model: o.Model = "nano",
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    backend: o.Backend = "auto",
-    offline: o.Offline = False,
     as_json: o.Json = False,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Make one piece of several instruments, each on a track of its own, and mix it."""
     from cadenza.studio.band import band as make_band
@@ -71,7 +70,7 @@ def band(
     }
     plan(prompt, names, **options)  # told before the model is loaded if it is wrong
     Folder(output.resolve()).check_free(force)
-    loaded = showing.load(model, device, precision, offline, as_json, backend)
+    loaded = showing.load(model, loading, as_json)
     with showing.progress(f"playing {len(names)} tracks", as_json) as progress:
         session = make_band(
             loaded, prompt, names, output, force=force, progress=progress, **options
@@ -79,26 +78,26 @@ def band(
     _report(Folder.open(output), session, zip, force, as_json)
 
 
+@o.with_loading_options
 def resume(
     place: Place,
     zip: Zip = False,
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    backend: o.Backend = "auto",
-    offline: o.Offline = False,
     as_json: o.Json = False,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Go on with a session that was begun and not finished."""
     from cadenza.studio.band import resume as go_on
     from cadenza.studio.folder import Folder
 
     folder = Folder.open(place)
-    loaded = showing.load(folder.load().model, device, precision, offline, as_json, backend)
+    loaded = showing.load(folder.load().model, loading, as_json)
     with showing.progress("playing", as_json) as progress:
         session = go_on(loaded, place, progress=progress)
     _report(folder, session, zip, False, as_json)
 
 
+@o.with_loading_options
 def remake(
     place: Place,
     track: Annotated[str, typer.Option(help="The track to make again.")],
@@ -106,11 +105,9 @@ def remake(
         int | None, typer.Option(help="Of the new take.", show_default="random")
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="Another prompt for it.")] = None,
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    backend: o.Backend = "auto",
-    offline: o.Offline = False,
     as_json: o.Json = False,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Make one track of a session again; the others stay as they are."""
     from cadenza.studio.band import remake as make_again
@@ -119,7 +116,7 @@ def remake(
     folder = Folder.open(place)
     session = folder.load()
     session.track(track)
-    loaded = showing.load(session.model, device, precision, offline, as_json, backend)
+    loaded = showing.load(session.model, loading, as_json)
     with showing.progress(f"playing {track}", as_json) as progress:
         session = make_again(loaded, place, track, seed=seed, prompt=prompt, progress=progress)
     _report(folder, session, False, False, as_json)

@@ -11,12 +11,6 @@ from cadenza.cli import options as o
 app = typer.Typer(help="The models that were converted for this machine.")
 
 
-@app.callback(invoke_without_command=True)
-def _default(context: typer.Context, as_json: o.Json = False) -> None:
-    if context.invoked_subcommand is None:
-        list_(as_json)
-
-
 @app.command("list")
 def list_(as_json: o.Json = False) -> None:
     """List them, and where they lie."""
@@ -41,6 +35,9 @@ def list_(as_json: o.Json = False) -> None:
         print(f"{entry.model}  {entry.precision}  {entry.size / 1e6:.0f} MB{age}")
     total = sum(entry.size for entry in found)
     print(f"{len(found)} converted models, {total / 1e6:.0f} MB, in {cache_folder()}")
+
+
+o.list_by_default(app, list_)
 
 
 @app.command()

@@ -27,6 +27,7 @@ MAX_COUNT = 1000
 
 
 @o.with_music_options
+@o.with_loading_options
 def generate(
     prompts: Annotated[
         list[str] | None, typer.Argument(metavar="PROMPT...", help="What to play; one take each.")
@@ -43,10 +44,6 @@ def generate(
     unconditional: Annotated[
         bool, typer.Option("--unconditional", help="No prompt: whatever the model likes.")
     ] = False,
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    backend: o.Backend = "auto",
-    offline: o.Offline = False,
     format: o.Format = None,
     loudness: o.Loudness = None,
     recipe: o.RecipeFile = False,
@@ -59,6 +56,7 @@ def generate(
     as_json: o.Json = False,
     *,
     options: dict[str, Any],
+    loading: dict[str, Any],
 ) -> None:
     """Turn prompts into music, one file each."""
     from cadenza.studio.audition import check_count
@@ -68,7 +66,7 @@ def generate(
     jobs = _jobs(prompts or [], prompts_file, unconditional, options, count, best_of)
     wishes = [Wish(stem(request.prompt, request.seed), name) for request, name in jobs]
     places = check_places(wishes, output, format, loudness)
-    loaded = showing.load(model, device, precision, offline, as_json, backend)
+    loaded = showing.load(model, loading, as_json)
 
     begun = time.monotonic()
     written: list[tuple[Path, Take]] = []

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cadenza.studio.loop import Loop
 
 
+@o.with_loading_options
 def loop(
     prompt: Annotated[str, typer.Argument(help="What to play, with its tempo.")],
     output: o.Output = None,
@@ -34,11 +35,9 @@ def loop(
     ] = 1,
     guidance: Annotated[float, typer.Option(help="How closely to follow the prompt.")] = 3.0,
     model: o.Model = "nano",
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    backend: o.Backend = "auto",
-    offline: o.Offline = False,
     as_json: o.Json = False,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Make loops: so many bars, exact to the sample, that end where they begin."""
     from cadenza.request import new_seed
@@ -56,7 +55,7 @@ def loop(
     first_of_each = plan(prompt, **options).requests[::best_of]
     wishes = [Wish(stem(f"{prompt} loop", request.seed)) for request in first_of_each]
     places = check_places(wishes, output, "wav", None)
-    loaded = showing.load(model, device, precision, offline, as_json, backend)
+    loaded = showing.load(model, loading, as_json)
     with showing.progress(f"making {count} loop(s) of {bars} bars", as_json) as progress:
         made = loops(loaded, prompt, progress=progress, **options)
     written = [(found.save(place), found) for place, found in zip(places, made, strict=True)]

@@ -18,12 +18,6 @@ app = typer.Typer(help="The models: what there is, what is here, what they are m
 Name = Annotated[str, typer.Argument(help="A short name, a hub id or a folder.")]
 
 
-@app.callback(invoke_without_command=True)
-def _default(context: typer.Context, as_json: o.Json = False) -> None:
-    if context.invoked_subcommand is None:
-        list_(as_json)
-
-
 @app.command("list")
 def list_(as_json: o.Json = False) -> None:
     """List the models by name, with their size, what is on this machine, and the licence."""
@@ -60,6 +54,9 @@ def list_(as_json: o.Json = False) -> None:
     for licence in sorted({row.entry.licence for row in rows}):
         if terms(licence) != licence:
             print(f"\n{terms(licence)}")
+
+
+o.list_by_default(app, list_)
 
 
 @app.command()

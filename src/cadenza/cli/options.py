@@ -1,7 +1,8 @@
 """Options that several commands share, said once.
 
-A piece's options have no defaults here: those that are not used are left out, so the defaults of
-:class:`cadenza.request.GenerateRequest` are the only ones.
+The options of a piece, and of where it plays, have no defaults here: those that are not used are
+left out, so the defaults of :class:`cadenza.request.GenerateRequest` and :func:`cadenza.load` are
+the only ones.
 """
 
 from __future__ import annotations
@@ -117,20 +118,33 @@ OtherModel = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=_MODEL)]
+Device = Annotated[
+    str,
+    typer.Option(help="auto, cpu, cuda or mps.", show_default="auto", rich_help_panel=_MODEL),
+]
 Precision = Annotated[
     str,
     typer.Option(
         help="Of the decoder: auto, fp32, bf16, fp16 (torch), int8 or int4 (openvino).",
+        show_default="auto",
         rich_help_panel=_MODEL,
     ),
 ]
 Backend = Annotated[
-    str, typer.Option(help="auto, torch or openvino (CPUs only).", rich_help_panel=_MODEL)
+    str,
+    typer.Option(
+        help="auto, torch or openvino (CPUs only).", show_default="auto", rich_help_panel=_MODEL
+    ),
 ]
 Offline = Annotated[
     bool, typer.Option("--offline", help="Never ask the hub.", rich_help_panel=_MODEL)
 ]
+LOADING: dict[str, Any] = {
+    "device": Device,
+    "precision": Precision,
+    "backend": Backend,
+    "offline": Offline,
+}
 
 # Arguments of Take.save.
 Output = Annotated[
@@ -176,24 +190,45 @@ def with_music_options(command: Callable[..., None]) -> Callable[..., None]:
 
     One that the command has itself stays the command's.
     """
+    return _sharing(command, MUSIC, "options", first=True)  # what the help should begin with
+
+
+def with_loading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options in ``LOADING``; those that were used reach it as ``loading``."""
+    return _sharing(command, LOADING, "loading", first=False)
+
+
+def _sharing(
+    command: Callable[..., None], bundle: dict[str, Any], keyword: str, *, first: bool
+) -> Callable[..., None]:
+    """``command`` with the options of a bundle, which it gets as one dictionary."""
     signature = inspect.signature(command, eval_str=True)
-    shared = [name for name in MUSIC if name not in signature.parameters]
+    shared = [name for name in bundle if name not in signature.parameters]
 
     @functools.wraps(command)
     def wrapper(**given: Any) -> None:
-        options = {name: given.pop(name) for name in shared}
-        command(**given, options={k: v for k, v in options.items() if v is not None})
+        used = {name: given.pop(name) for name in shared}
+        command(**given, **{keyword: {k: v for k, v in used.items() if v is not None}})
 
-    own = [parameter for name, parameter in signature.parameters.items() if name != "options"]
-    music = [
+    own = [parameter for name, parameter in signature.parameters.items() if name != keyword]
+    added = [
         inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=MUSIC[name]
+            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=bundle[name]
         )
         for name in shared
     ]
-    # The music first: it is what the help should begin with.
-    all_of_them = [*music, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own)]
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    all_of_them = [*added, *own] if first else [*own, *added]
     described: Any = wrapper
     described.__signature__ = signature.replace(parameters=all_of_them)
     described.__annotations__ = {p.name: p.annotation for p in all_of_them}
     return wrapper
+
+
+def list_by_default(app: typer.Typer, list_all: Callable[[bool], None]) -> None:
+    """Let a group of commands list what it has when none of them is named."""
+
+    @app.callback(invoke_without_command=True)
+    def default(context: typer.Context, as_json: Json = False) -> None:
+        if context.invoked_subcommand is None:
+            list_all(as_json)

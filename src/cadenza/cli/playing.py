@@ -16,24 +16,22 @@ PICTURE_SECONDS = 0.08  # from one picture to the next
 
 
 @o.with_music_options
+@o.with_loading_options
 def play(
     prompt: Annotated[str, typer.Argument(help="What to play.")],
     model: o.Model = "nano",
     duration: o.Endless = None,
     buffer: o.Buffer = None,
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    backend: o.Backend = "auto",
-    offline: o.Offline = False,
     *,
     options: dict[str, Any],
+    loading: dict[str, Any],
 ) -> None:
     """Play music through the sound card while it is being made, until Ctrl-C."""
     from cadenza.speaker import Speaker, check_speaker
 
     check(prompt, duration, buffer, options)
     check_speaker()
-    loaded = showing.load(model, device, precision, offline, False, backend)
+    loaded = showing.load(model, loading, False)
     try:
         with (
             loaded.stream(prompt, duration, **options) as playing,

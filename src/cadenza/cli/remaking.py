@@ -44,21 +44,19 @@ def verify(file: File, offline: o.Offline = False, as_json: o.Json = False) -> N
 
 
 @o.with_music_options
+@o.with_loading_options
 def again(
     file: File,
     prompt: Annotated[str | None, typer.Option(help="Another prompt.")] = None,
     output: o.Output = None,
     model: o.OtherModel = None,
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    backend: o.Backend = "auto",
-    offline: o.Offline = False,
     format: o.Format = None,
     loudness: o.Loudness = None,
     recipe: o.RecipeFile = False,
     as_json: o.Json = False,
     *,
     options: dict[str, Any],
+    loading: dict[str, Any],
 ) -> None:
     """Start from a file's recipe and change some of it."""
     from cadenza.recipes import again as make_again
@@ -71,7 +69,7 @@ def again(
     old = read_recipe(file)
     wish = Wish(stem(prompt or old.prompt, options.get("seed", old.sampling.seed)))
     [place] = check_places([wish], output, format, loudness)
-    loaded = showing.load(model or reference(old), device, precision, offline, as_json, backend)
+    loaded = showing.load(model or reference(old), loading, as_json)
 
     begun = time.monotonic()
     with showing.progress(f"making {file.name} again", as_json) as progress:

@@ -109,7 +109,8 @@ def worker(
     """Do the jobs of a server that runs elsewhere; cadenza serve starts one by itself."""
     store = _open(folder, database)
     quiet = child is not None
-    loaded = showing.load(model, device, precision, offline, quiet, backend)
+    loading = {"device": device, "precision": precision, "backend": backend, "offline": offline}
+    loaded = showing.load(model, loading, quiet)
     from cadenza.jobs.worker import Worker
 
     made = Worker(

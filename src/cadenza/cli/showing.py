@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from cadenza.errors import OptionError
 
@@ -44,31 +45,25 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def load(
-    name: str, device: str, precision: str, offline: bool, quiet: bool, backend: str = "auto"
-) -> Model:
-    """Load a model; say its licence where that forbids something.
+def load(name: str, loading: dict[str, Any], quiet: bool) -> Model:
+    """Load a model, with further arguments of :func:`cadenza.load`; say its licence where that
+    forbids something.
 
     With ``cadenza --server`` it is the one that the server plays.
     """
     server = _server.get()
     if server is not None:
         return _remote(name, *server)
+    if quiet:
+        logging.getLogger("cadenza").setLevel(logging.WARNING)
     with progress(f"loading {name}", quiet) as callback:
         from cadenza.checkpoints import resolve, terms
 
         # An absent model is reported at once, not after the seconds that torch takes to load.
-        resolve(name, offline=offline, progress=callback)
+        resolve(name, offline=loading.get("offline", False), progress=callback)
         from cadenza.model import load as load_model
 
-        model = load_model(
-            name,
-            device=device,
-            precision=precision,
-            backend=backend,
-            offline=offline,
-            progress=callback,
-        )
+        model = load_model(name, **loading, progress=callback)
     if not quiet and terms(model.licence) != model.licence:
         note(f"the weights of {model.name} are {terms(model.licence)}")
     return model

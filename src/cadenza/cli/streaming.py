@@ -17,6 +17,7 @@ PIPE_BYTES = 8192  # that may wait in a pipe, for they are as many as a steer co
 
 
 @o.with_music_options
+@o.with_loading_options
 def stream(
     prompt: Annotated[str, typer.Argument(help="What to play.")],
     model: o.Model = "nano",
@@ -25,12 +26,9 @@ def stream(
     ] = False,
     duration: o.Endless = None,
     buffer: o.Buffer = None,
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    backend: o.Backend = "auto",
-    offline: o.Offline = False,
     *,
     options: dict[str, Any],
+    loading: dict[str, Any],
 ) -> None:
     """Send music to standard output while it is being made: cadenza stream "…" | ffplay -
 
@@ -43,7 +41,7 @@ def stream(
             "standard output is a terminal: send the sound to a player, for example | ffplay -"
         )
     check(prompt, duration, buffer, options)
-    loaded = showing.load(model, device, precision, offline, False, backend)
+    loaded = showing.load(model, loading, False)
     showing.note(
         f"seed {options['seed']}, {loaded.rate} Hz, {loaded.channels} channel(s), 16-bit PCM"
     )

@@ -7,7 +7,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Lock
-from types import TracebackType
 from typing import Any, Self
 
 from cadenza.engine import Request
@@ -133,12 +132,7 @@ class Stream(Iterator[Audio]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _frames(self, over: float | None, prefix: bool) -> int:
