@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,32 +98,15 @@ class Loop:
 
 
 def loops(
-    player: Player,
-    prompt: str,
-    *,
-    bars: int = 4,
-    tempo: float | None = None,
-    seed: int | None = None,
-    count: int = 1,
-    best_of: int = 1,
-    progress: Progress | None = None,
-    guidance: float = 3.0,
+    player: Player, prompt: str, *, progress: Progress | None = None, **options: Any
 ) -> list[Loop]:
-    """Make ``count`` loops of ``bars`` bars, with the seeds from ``seed`` on.
-
-    Args:
-        tempo: beats a minute; without it the prompt's, and where that has none, what is heard.
-        best_of: takes of each loop; kept is the one with the fewest faults, and of those the one
-            whose seam is heard least.
+    """Make loops; ``options`` are those of :func:`plan`.
 
     Raises:
-        PromptError: a prompt that is empty or too long.
-        OptionError: an option out of range.
+        PromptError, OptionError: see :func:`plan`.
         AudioError: a model played nothing that could be cut.
     """
-    wanted = plan(
-        prompt, bars=bars, tempo=tempo, seed=seed, count=count, best_of=best_of, guidance=guidance
-    )
+    wanted = plan(prompt, **options)
     takes_in_all = len(wanted.requests)
     made: list[Loop] = []
     for first in range(0, takes_in_all, TOGETHER):
@@ -133,8 +117,9 @@ def loops(
                 progress(first * total + done * size, takes_in_all * total)
 
         takes = player.generate_batch(batch, share)
-        made += [cut(take, wanted.tempo, wanted.meter, bars) for take in takes]
-    groups = (made[first : first + best_of] for first in range(0, takes_in_all, best_of))
+        made += [cut(take, wanted.tempo, wanted.meter, wanted.bars) for take in takes]
+    each = wanted.best_of
+    groups = (made[first : first + each] for first in range(0, takes_in_all, each))
     return [min(group, key=_demerits) for group in groups]
 
 
@@ -149,6 +134,8 @@ class Wanted:
     requests: tuple[GenerateRequest, ...]
     tempo: float | None
     meter: int
+    bars: int
+    best_of: int
 
 
 def plan(
@@ -161,10 +148,17 @@ def plan(
     best_of: int = 1,
     guidance: float = 3.0,
 ) -> Wanted:
-    """What :func:`loops` is going to do, checked.
+    """``count`` loops of ``bars`` bars, with the seeds from ``seed`` on: what :func:`loops` is
+    going to do, checked.
+
+    Args:
+        tempo: beats a minute; without it the prompt's, and where that has none, what is heard.
+        best_of: takes of each loop; kept is the one with the fewest faults, and of those the one
+            whose seam is heard least.
 
     Raises:
-        PromptError, OptionError: as there.
+        PromptError: a prompt that is empty or too long.
+        OptionError: an option out of range.
     """
     if not 1 <= bars <= MAX_BARS:
         raise OptionError(f"a loop has 1 to {MAX_BARS} bars, not {bars}")
@@ -185,7 +179,7 @@ def plan(
         GenerateRequest(prompt, duration=seconds, seed=first + number, guidance=guidance)
         for number in range(count * best_of)
     )
-    return Wanted(requests, tempo, said.meter)
+    return Wanted(requests, tempo, said.meter, bars, best_of)
 
 
 def cut(take: Take, tempo: float | None, meter: int, bars: int) -> Loop:
