@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -443,6 +444,33 @@ def test_once_converted_a_run_loads_neither_torch_nor_transformers(
         made = subprocess.run(command, capture_output=True, text=True, check=True)
         assert ("torch" in json.loads(made.stdout)) is expected
     assert json.loads(made.stdout) == []
+
+
+@pytest.mark.skipif(
+    shutil.which("qemu-x86_64") is None or platform.machine() != "x86_64",
+    reason="no emulator of a lesser processor is here: apt-get install qemu-user",
+)
+def test_a_processor_without_avx512_plays_the_same() -> None:
+    """On an emulated one, which has AVX2 at most: the runtime decides, nothing of ours assumes."""
+    code = textwrap.dedent("""
+        import cadenza
+        from cadenza.openvino.runtime import openvino
+        print(openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+        model = cadenza.load("nano", offline=True, backend="openvino", precision="int8")
+        take = model.generate("lo-fi jazz piano, rainy night, 80 bpm", duration=0.3, temperature=0, seed=7)
+        print(take.codes.sha256)
+    """)
+    native = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    emulated = subprocess.run(
+        ["qemu-x86_64", "-cpu", "max", sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    assert "BF16" not in emulated[0]  # which comes with AVX-512 only
+    assert emulated[1] == native[1]
 
 
 def test_what_does_not_go_together_is_refused(tiny_text: Path) -> None:
