@@ -40,7 +40,7 @@ LAYERS = (
     {"torch_machine", "openvino"},
     {"studio"},
     {"model", "stems", "show"},
-    {"recipes"},
+    {"recipes", "evaluation"},
     {"jobs", "client"},
     {"ui"},
     {"server"},
@@ -51,7 +51,7 @@ ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 # Each is imported in one module only, inside a function, and its absence is a MissingPackage.
 OPTIONAL = {"basic_pitch", "demucs", "librosa", "matplotlib", "mido", "onnxruntime", "sounddevice"}
-OPTIONAL |= {"openvino", "ray"}
+OPTIONAL |= {"fadtk", "openvino", "ray"}
 
 # The folders of the service are loaded as a whole or not at all, so these may be imported plainly,
 # but in these folders only; from elsewhere the folders are imported inside functions.
@@ -154,7 +154,7 @@ def test_light_imports_load_neither_torch_nor_transformers(statement: str) -> No
 def test_the_public_names_are_what_is_visible() -> None:
     import cadenza
 
-    assert len(cadenza.__all__) <= 12
+    assert len(cadenza.__all__) <= 13
     assert cadenza.__all__ == sorted(cadenza.__all__)
     assert set(dir(cadenza)) == {*cadenza.__all__, "__version__"}
     for name in cadenza.__all__:

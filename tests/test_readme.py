@@ -60,6 +60,9 @@ def test_the_commands(
     monkeypatch.setattr(speaker, "check_speaker", lambda: None)
     monkeypatch.setenv(HEARD, "heard.raw")
     write(sine(), "whistling.ogg")
+    for folder in ("takes", "recordings"):
+        Path(folder).mkdir()
+        write(sine(), f"{folder}/tone.wav")
     [table] = blocks("csv")
     Path("prompts.csv").write_text(re.sub(r",\d+,", f",{SECONDS},", table))
     stand_ins = {

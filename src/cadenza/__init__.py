@@ -18,6 +18,7 @@ from wrapt import register_post_import_hook
 if TYPE_CHECKING:
     from cadenza.client import Client
     from cadenza.errors import CadenzaError
+    from cadenza.evaluation import evaluate
     from cadenza.model import Model, load
     from cadenza.prompting import enhance
     from cadenza.recipes import again, verify
@@ -38,6 +39,7 @@ __all__ = [
     "Take",
     "again",
     "enhance",
+    "evaluate",
     "load",
     "verify",
 ]
@@ -53,6 +55,7 @@ _HOME = {
     "Take": "take",
     "again": "recipes",
     "enhance": "prompting",
+    "evaluate": "evaluation",
     "load": "model",
     "verify": "recipes",
 }

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from cadenza.cli import (
     banding,
     cache,
+    evaluating,
     generating,
     looking,
     looping,
@@ -67,6 +68,7 @@ app.command()(banding.mix)
 app.command()(looping.loop)
 app.command()(notes.midi)
 app.command()(looking.show)
+app.command()(evaluating.evaluate)
 app.command()(serving.serve)
 app.command()(serving.worker)
 app.add_typer(serving.keys, name="keys")

@@ -1,0 +1,64 @@
+"""How near the takes of a folder are to a reference, as distributions of the embedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cadenza.evaluation.collection import Collection
+from cadenza.evaluation.embedding import SIZE, Values
+from cadenza.evaluation.frechet import distance, fitted
+from cadenza.evaluation.piece import Piece
+
+SPLITS = 5  # of the reference into halves, whose mean distance is the yardstick
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """Squared Fréchet distances in the space of :mod:`cadenza.evaluation.embedding`."""
+
+    takes: float  # to the reference
+    halves: float | None  # from one half of the reference's files to the other; None for one file
+    windows: tuple[int, int]  # points of the takes, of the reference
+
+    @property
+    def ratio(self) -> float | None:
+        """1: the takes are as near to the reference as its halves are to each other."""
+        return self.takes / self.halves if self.halves else None
+
+    @property
+    def few(self) -> bool:
+        """Whether there are fewer points than the embedding has values, so that shrinkage rules."""
+        return min(self.windows) < SIZE
+
+
+def nearness_of(takes: Collection, reference: Collection) -> Nearness | str:
+    """The distance, or why there is none."""
+    for collection, name in ((takes, "takes"), (reference, "reference")):
+        if not collection.sounding:
+            return f"every sound of the {name} is silent"
+    ours, theirs = takes.points, reference.points
+    return Nearness(
+        distance(fitted(ours), fitted(theirs)),
+        _between_halves(reference.sounding),
+        (len(ours), len(theirs)),
+    )
+
+
+def _between_halves(pieces: list[Piece]) -> float | None:
+    """The mean over several splits by file, the same ones every time."""
+    if len(pieces) < 2:
+        return None
+    draw = np.random.default_rng(0)
+    found = []
+    for _ in range(SPLITS):
+        order = draw.permutation(len(pieces))
+        halves = np.array_split(order, 2)
+        one, other = (fitted(_points([pieces[place] for place in half])) for half in halves)
+        found.append(distance(one, other))
+    return float(np.mean(found))
+
+
+def _points(pieces: list[Piece]) -> Values:
+    return np.concatenate([piece.points for piece in pieces])

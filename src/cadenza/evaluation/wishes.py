@@ -1,0 +1,42 @@
+"""What a prompt asks for that can be heard: tempo, key, mode, drums."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from cadenza.errors import OptionError
+from cadenza.studio.asked import asked
+from cadenza.types import Key
+
+_MODE = re.compile(
+    r"\bin (major|minor)(?=\s*(?:[,.;]|$))|\b(major|minor) (?:key|mode|chords?|scale)\b"
+)
+_DRUMS = re.compile(r"\b(?:drums?|drum ?kit|drum machine|drumbeat|breakbeat|percussion)\b")
+_NO_DRUMS = re.compile(r"\b(?:no|without|sans|minus)(?: any)? (?:drums?|percussion)\b|\bdrumless\b")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """``None`` where the prompt does not say."""
+
+    tempo: float | None = None  # beats a minute
+    key: Key | None = None
+    mode: str | None = None  # «major» or «minor», of the key where there is one
+    drums: bool | None = None
+
+
+def wishes_of(prompt: str | None) -> Wishes:
+    """Read a prompt; a tempo that nobody plays asks for none."""
+    if not prompt:
+        return Wishes()
+    try:
+        said = asked(prompt)
+        tempo, key = said.tempo, said.key
+    except OptionError:
+        tempo, key = None, None
+    text = prompt.lower()
+    mode = _MODE.search(text)
+    named = key.mode if key else (mode[1] or mode[2]) if mode else None
+    wanted = False if _NO_DRUMS.search(text) else True if _DRUMS.search(text) else None
+    return Wishes(tempo, key, named, wanted)
