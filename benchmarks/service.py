@@ -62,12 +62,14 @@ class Running:
 
 
 @contextmanager
-def running(slots: int, streams: int, model: str, backend: str) -> Iterator[Running]:
-    """A server and its worker, as processes."""
+def running(
+    slots: int, streams: int, model: str, backend: str, database: str | None = None
+) -> Iterator[Running]:
+    """A server and its worker, as processes; ``database`` is another than SQLite."""
     cadenza = [sys.executable, "-m", "cadenza"]
     with ExitStack() as ending:
         folder = ending.enter_context(tempfile.TemporaryDirectory())
-        where = ["--folder", folder]
+        where = ["--folder", folder] + ([] if database is None else ["--database", database])
         server = subprocess.Popen(
             [*cadenza, "serve", "--port", "0", "--workers", "0", *where],
             stdout=subprocess.PIPE,

@@ -30,15 +30,24 @@ class Nursery:
         self._started: list[int] = []
 
     def start(
-        self, root: Path, id: str, dies: str = "", file_bytes: int = 0, **options: Any
+        self,
+        root: Path,
+        id: str,
+        dies: str = "",
+        file_bytes: int = 0,
+        url: str | None = None,
+        results: str | None = None,
+        **options: Any,
     ) -> int:
         """The process id of a new worker on the folder ``root``.
 
-        ``file_bytes`` is what its disk takes of a file.
+        ``file_bytes`` is what its disk takes of a file; ``url`` and ``results`` are those of
+        :meth:`Store.open`.
         """
         assert self._process.stdin is not None and self._process.stdout is not None
         order = {
-            "root": str(root),
+            "where": [str(root), url, results],
+            "environment": dict(os.environ),
             "id": id,
             "dies": dies,
             "file_bytes": file_bytes,
@@ -136,7 +145,9 @@ def _main() -> None:
             _prepare_death(order["dies"])
             if order["file_bytes"]:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_bytes"],) * 2)
-            store = Store.open(Path(order["root"]))
+            os.environ.update(order["environment"])
+            root, url, results = order["where"]
+            store = Store.open(Path(root), url, results)
             _work(Worker(store, model, id=order["id"], **order["options"]))
             os._exit(0)
         print(pid, flush=True)

@@ -41,9 +41,14 @@ class Service:
 
 
 @contextmanager
-def serving(root: Path, **settings: Any) -> Iterator[Service]:
-    """A server on the folder ``root``; without ``keys=True`` it asks for none."""
-    store = Store.open(root)
+def serving(
+    root: Path, url: str | None = None, results: str | None = None, **settings: Any
+) -> Iterator[Service]:
+    """A server on the folder ``root``; without ``keys=True`` it asks for none.
+
+    ``url`` and ``results`` are those of :meth:`Store.open`.
+    """
+    store = Store.open(root, url, results)
     listener = listen("127.0.0.1", 0)
     app = create_app(store, Settings(**({"keys": False} | settings)))
     server = uvicorn.Server(configured(app))

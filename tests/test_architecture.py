@@ -40,7 +40,7 @@ LAYERS = (
     {"torch_machine", "openvino"},
     {"studio"},
     {"model", "stems", "show"},
-    {"recipes", "evaluation"},
+    {"recipes", "finetune", "evaluation"},
     {"jobs", "client"},
     {"ui"},
     {"server"},
@@ -51,7 +51,7 @@ ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 # Each is imported in one module only, inside a function, and its absence is a MissingPackage.
 OPTIONAL = {"basic_pitch", "demucs", "librosa", "matplotlib", "mido", "onnxruntime", "sounddevice"}
-OPTIONAL |= {"fadtk", "openvino", "ray"}
+OPTIONAL |= {"fadtk", "fsspec", "openvino", "peft", "ray"}
 
 # The folders of the service are loaded as a whole or not at all, so these may be imported plainly,
 # but in these folders only; from elsewhere the folders are imported inside functions.

@@ -133,6 +133,9 @@ def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for arguments, words in (
         (["serve", "--folder", str(tmp_path / "file" / "x")], "cannot make"),
         (["serve", "--database", "mysql://x/y", "--folder", str(tmp_path)], "the database must be"),
+        (["serve", "--executor", "ray", "--folder", str(tmp_path)], "--results s3://"),
+        (["serve", "--executor", "slurm", "--folder", str(tmp_path)], "choose process or ray"),
+        (["serve", "--results", "here", "--folder", str(tmp_path)], "lie at a URL"),
         (["keys", "revoke", "nobody", "--folder", str(tmp_path)], "there is no key"),
         (["keys", "new", "", "--folder", str(tmp_path)], "a key needs a name"),
     ):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cadenza.jobs.worker import Worker
 
 NEEDED = ("fastapi", "uvicorn", "websockets", "sqlalchemy", "alembic", "prometheus_client")
+EXECUTORS = ("process", "ray")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Folder = Annotated[
@@ -41,6 +42,15 @@ DatabaseUrl = Annotated[
     ),
 ]
 
+Results = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CADENZA_RESULTS",
+        help="Another place for results and uploads: s3://BUCKET/PATH, file:///PATH, …",
+        show_default="in the folder",
+    ),
+]
+
 keys = typer.Typer(help="The keys of a server that others reach.", no_args_is_help=True)
 
 
@@ -54,8 +64,18 @@ def serve(
     offline: o.Offline = False,
     folder: Folder = None,
     database: DatabaseUrl = None,
+    results: Results = None,
     workers: Annotated[
-        int, typer.Option(min=0, max=64, help="Worker processes beside the server; 0 is none.")
+        int, typer.Option(min=0, max=1000, help="How many work; 0 is none. On Ray, at most.")
+    ] = 1,
+    executor: Annotated[
+        str, typer.Option(help="process: workers run beside the server; ray: on a Ray cluster.")
+    ] = "process",
+    address: Annotated[
+        str, typer.Option(help="Of the Ray cluster: HOST:PORT, auto (this machine's), local.")
+    ] = "auto",
+    worker_cpus: Annotated[
+        int, typer.Option(min=1, max=1024, help="Cores that a worker takes on Ray.")
     ] = 1,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Ask nobody for a key, wherever it listens.")
@@ -66,9 +86,18 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the web page and the API: jobs, streams, uploads."""
-    store = _open(folder, database)
-    from cadenza.server.running import listen, run
+    if executor not in EXECUTORS:
+        raise OptionError(f"unknown executor {executor!r}: choose {' or '.join(EXECUTORS)}")
+    if executor == "ray" and (database is None or results is None):
+        raise OptionError(
+            "workers on many machines need a database and a place of results that all of them "
+            "reach: --database postgresql+psycopg://… --results s3://…"
+        )
+    store = _open(folder, database, results)
+    from cadenza.server.fleet import Fleet, Kit
+    from cadenza.server.running import Executor, listen, run
     from cadenza.server.settings import Settings
+    from cadenza.server.supervising import Supervisor
 
     loopback = host in LOOPBACK
     needs_keys = not (insecure or loopback)
@@ -79,14 +108,23 @@ def serve(
         )
     listener = listen(host, port)
     settings = Settings(keys=needs_keys, loopback=loopback, origins=tuple(allow_origin or ()))
-    arguments = ["--model", model, "--device", device, "--precision", precision]
-    arguments += ["--backend", backend, *(["--offline"] if offline else [])]
-    arguments += ["--folder", str(store.folder.root)]
-    if database is not None:
-        os.environ["CADENZA_DATABASE"] = database  # not an argument: others can read those
+    keeper: Executor
+    if executor == "ray":
+        assert database is not None and results is not None
+        root = store.folder.root
+        kit = Kit(model, device, precision, backend, offline, root, database, results)
+        keeper = Fleet(store, kit, workers, address=address, cpus=worker_cpus)
+    else:
+        arguments = ["--model", model, "--device", device, "--precision", precision]
+        arguments += ["--backend", backend, *(["--offline"] if offline else [])]
+        arguments += ["--folder", str(store.folder.root)]
+        arguments += [] if results is None else ["--results", results]
+        if database is not None:
+            os.environ["CADENZA_DATABASE"] = database  # not an argument: others can read those
+        keeper = Supervisor(store, workers, arguments)
     shown = f"[{host}]" if ":" in host else host
     print(f"Cadenza is at http://{shown}:{listener.getsockname()[1]}", flush=True)
-    run(store, settings, listener, workers, arguments)
+    run(store, settings, listener, keeper)
 
 
 def worker(
@@ -97,6 +135,7 @@ def worker(
     offline: o.Offline = False,
     folder: Folder = None,
     database: DatabaseUrl = None,
+    results: Results = None,
     host: Annotated[str, typer.Option(help="Where the server reaches it.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = 0,
     public: Annotated[
@@ -107,7 +146,7 @@ def worker(
     child: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Do the jobs of a server that runs elsewhere; cadenza serve starts one by itself."""
-    store = _open(folder, database)
+    store = _open(folder, database, results)
     quiet = child is not None
     loading = {"device": device, "precision": precision, "backend": backend, "offline": offline}
     loaded = showing.load(model, loading, quiet)
@@ -167,7 +206,7 @@ def _stop_with_parent(made: Worker) -> None:
     made.stop()
 
 
-def _open(folder: Path | None, database: str | None) -> Store:
+def _open(folder: Path | None, database: str | None, results: str | None = None) -> Store:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         what = f"what the service needs ({', '.join(missing)})"
@@ -175,4 +214,4 @@ def _open(folder: Path | None, database: str | None) -> Store:
     from cadenza.jobs.store import Store
 
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Store.open(folder or Path(data).expanduser() / "cadenza", database)
+    return Store.open(folder or Path(data).expanduser() / "cadenza", database, results)

@@ -59,6 +59,11 @@ class Door:
         """Streams that could begin now."""
         return self._streams - len(self._playing)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a stream is played."""
+        return bool(self._playing)
+
     def open(self) -> None:
         threading.Thread(target=self._listen, name="door", daemon=True).start()
 

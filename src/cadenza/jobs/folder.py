@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -51,7 +52,14 @@ class Folder:
 
     def attempt(self, job: Job) -> Path:
         """Where the attempt that ``job`` was leased for writes."""
-        return self.root / "results" / _checked(job.id) / str(job.attempt)
+        return self.root / "results" / checked(job.id) / str(job.attempt)
+
+    def publish(self, job: Job) -> None:
+        """Let everybody who may fetch results reach what the attempt wrote: here they can already.
+
+        Raises:
+            OutputError: it cannot be stored.
+        """
 
     def keep(self, job: Job, counts: bool) -> None:
         """Remove what earlier attempts left, and this one's files unless they are the result."""
@@ -74,13 +82,22 @@ class Folder:
                 return place
         raise NotFound(f"job {job.id} has no file of that name")
 
+    def keep_upload(self, part: Path, id: str) -> None:
+        """Take what was decoded into ``part``, which is then not there any more."""
+        os.replace(part, self.upload(id))
+
     def upload(self, id: str) -> Path:
-        return self.root / "uploads" / f"{_checked(id)}.wav"
+        """The samples of an upload.
+
+        Raises:
+            NotFound: not an id.
+        """
+        return self.root / "uploads" / f"{checked(id)}.wav"
 
     def remove(self, jobs: Sequence[str], uploads: Sequence[str]) -> None:
         """Remove what the tables have forgotten."""
         for id in jobs:
-            shutil.rmtree(self.root / "results" / _checked(id), ignore_errors=True)
+            shutil.rmtree(self.root / "results" / checked(id), ignore_errors=True)
         for id in uploads:
             self.upload(id).unlink(missing_ok=True)
 
@@ -90,20 +107,21 @@ class Folder:
         known_uploads: Callable[[Sequence[str]], Collection[str]],
     ) -> None:
         """Remove what processes left behind that were killed in the middle of something."""
-        results = [place.name for place in _old(self.root / "results")]
-        uploads = [place.stem for place in _old(self.root / "uploads")]
+        results = [place.name for place in old(self.root / "results")]
+        uploads = [place.stem for place in old(self.root / "uploads")]
         kept = {*known_jobs(results), *known_uploads(uploads)}
         self.remove(
             [id for id in results if id not in kept and _ID.fullmatch(id)],
             [id for id in uploads if id not in kept and _ID.fullmatch(id)],
         )
-        for place in _old(self.incoming):
+        for place in old(self.incoming):
             place.unlink(missing_ok=True)
-        for place in _old(self.scratch):
+        for place in old(self.scratch):
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _old(folder: Path) -> Iterator[Path]:
+def old(folder: Path) -> Iterator[Path]:
+    """What in ``folder`` was not touched for long."""
     for place in folder.iterdir():
         try:
             age = time.time() - place.stat().st_mtime
@@ -113,7 +131,8 @@ def _old(folder: Path) -> Iterator[Path]:
             yield place
 
 
-def _checked(id: str) -> str:
+def checked(id: str) -> str:
+    """An id that may become a part of a path."""
     if not _ID.fullmatch(id):
         raise NotFound(f"{id!r} is not an id of this service")
     return id

@@ -223,6 +223,12 @@ class JobQueue:
             found = {state: count for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in STATES}
 
+    def depth(self) -> int:
+        """How many jobs are queued or running."""
+        query = select(func.count()).select_from(jobs).where(jobs.c.state.in_(OPEN))
+        with self._database.reading() as connection:
+            return connection.scalar(query) or 0
+
     def oldest(self) -> float:
         """Seconds that the longest waiting job has waited, 0 where none waits."""
         query = select(func.min(jobs.c.created)).where(jobs.c.state == QUEUED)

@@ -9,6 +9,7 @@ from cadenza.jobs.access import Keys
 from cadenza.jobs.database import Database
 from cadenza.jobs.folder import Folder
 from cadenza.jobs.queue import JobQueue
+from cadenza.jobs.remote import RemoteFolder
 from cadenza.jobs.uploads import Uploads
 from cadenza.jobs.workers import Workers
 
@@ -26,19 +27,27 @@ class Store:
     workers: Workers
 
     @classmethod
-    def open(cls, root: Path, url: str | None = None, *, max_queued: int = 1000) -> Store:
+    def open(
+        cls,
+        root: Path,
+        url: str | None = None,
+        results: str | None = None,
+        *,
+        max_queued: int = 1000,
+    ) -> Store:
         """Open a folder and its database, both made if they are not there.
 
         Args:
             root: results and uploads, and the database unless ``url`` is given.
             url: of another database, see :class:`Database`.
+            results: another place for results and uploads, see :class:`RemoteFolder`.
 
         Raises:
-            OutputError: the folder cannot be written to.
-            OptionError: not the URL of a database.
+            OutputError: the folder, or the place of results, cannot be written to.
+            OptionError: not the URL of a database, or of a place of results.
             Unavailable: the database cannot be reached.
         """
-        folder = Folder(root)
+        folder = Folder(root) if results is None else RemoteFolder(root, results)
         database = Database(url or f"sqlite:///{folder.root}/cadenza.db")
         database.migrate()
         queue = JobQueue(database, max_queued=max_queued)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Sequence
@@ -47,13 +46,14 @@ class Uploads:
 
         Raises:
             AudioError: it is not a sound that can be used.
+            OutputError: it cannot be stored.
         """
         id = new_id()
         part = self._folder.incoming / f"{id}.wav"
         try:
             facts = decode(received, part, MAX_SECONDS)
             size = part.stat().st_size
-            os.replace(part, self._folder.upload(id))
+            self._folder.keep_upload(part, id)
         finally:
             part.unlink(missing_ok=True)
         upload = Upload(id, owner, _plain(name), time.time(), size, **facts)

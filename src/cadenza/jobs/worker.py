@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import secrets
 import threading
@@ -87,6 +88,7 @@ class Worker:
             "frame_rate": model.frame_rate,
             "revision": model.identity.revision,
             "sha256": model.identity.sha256,
+            "adapters": [dataclasses.asdict(adapter) for adapter in model.identity.adapters],
         }
         self._doing: set[_Doing] = set()
         self._lock = threading.Lock()
@@ -101,6 +103,11 @@ class Worker:
             {"wake": lambda _: self._wake.set(), "cancel": lambda told: self._cancel(told["id"])},
         )
         self._address = f"{public or host}:{self._door.port}"
+
+    @property
+    def idle(self) -> bool:
+        """Whether it does nothing for anybody."""
+        return not self._doing and not self._door.busy
 
     def run(self) -> None:
         """Work until :meth:`stop`; what is not finished then is given back to the queue."""
@@ -147,11 +154,12 @@ class Worker:
     def _do(self, doing: _Doing) -> None:
         job, queue = doing.job, self._store.queue
         counts = False  # whether what was written is the job's result
+        unfinished = False
         try:
             files = self._make(doing)
             counts = self._insist(lambda: queue.finish(job, DONE, files=files))
         except _Stopping:
-            self._try(lambda: queue.give_back(job))
+            unfinished = True
         except _Lost:
             log.warning("job %s was given to another worker", job.id)
         except Cancelled:
@@ -161,6 +169,8 @@ class Worker:
             self._insist(lambda: queue.finish(job, FAILED, error=told))
         finally:
             self._store.folder.keep(job, counts)
+            if unfinished:  # not before its files are gone: the next attempt has the same number
+                self._try(lambda: queue.give_back(job))
             with self._lock:
                 self._doing.remove(doing)
             self._wake.set()
@@ -178,11 +188,13 @@ class Worker:
         with TemporaryDirectory(dir=store.folder.scratch) as scratch:
             sound = partial(store.uploads.sound, owner=job.owner)
             kind.run(request, Work(self._model, folder, Path(scratch), doing.report, sound))
-        doing.report(1, 1)  # a cancellation that came late is heeded, too
-        return [
+        files = [
             {"name": place.name, "bytes": place.stat().st_size}
             for place in sorted(folder.iterdir())
         ]
+        store.folder.publish(job)
+        doing.report(1, 1)  # a cancellation that came late is heeded, too
+        return files
 
     def _cancel(self, id: str) -> None:
         with self._lock:

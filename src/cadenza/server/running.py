@@ -1,9 +1,9 @@
-"""A server that listens, with its workers beside it."""
+"""A server that listens, and whoever keeps its workers."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from typing import Protocol
 
 import uvicorn
 from fastapi import FastAPI
@@ -12,7 +12,6 @@ from cadenza.errors import OptionError
 from cadenza.jobs.store import Store
 from cadenza.server.app import create_app
 from cadenza.server.settings import Settings
-from cadenza.server.supervising import Supervisor
 
 SEND_BYTES = 128 * 1024  # of sound that wait in a connection, so that a slow reader is felt soon
 GRACE_SECONDS = 3  # for open streams when the server stops
@@ -37,21 +36,24 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(
-    store: Store,
-    settings: Settings,
-    listener: socket.socket,
-    workers: int,
-    worker_arguments: Sequence[str],
-) -> None:
+class Executor(Protocol):
+    """Whoever keeps workers for a server."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        """Let the workers give back what they have, and end."""
+        ...
+
+
+def run(store: Store, settings: Settings, listener: socket.socket, executor: Executor) -> None:
     """Serve until a signal ends it."""
     server = uvicorn.Server(configured(create_app(store, settings)))
-    supervisor = Supervisor(store, workers, worker_arguments)
-    supervisor.start()
+    executor.start()
     try:
         server.run(sockets=[listener])
     finally:
-        supervisor.stop()
+        executor.stop()
 
 
 def configured(app: FastAPI) -> uvicorn.Config:
