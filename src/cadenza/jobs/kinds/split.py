@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import Field
 
-from cadenza.audio import write
+from cadenza.audio import Extent
 from cadenza.jobs.asking import Asked, UploadId
 from cadenza.jobs.kinds.kind import Kind, Work
 
@@ -22,11 +23,15 @@ class Split(Asked):
 
 def _run(request: Split, work: Work) -> None:
     from cadenza.stems import load_separator
+    from cadenza.stems.writing import stem_files
 
     separator = load_separator(MODEL)
     audio = work.sound(request.sound).audio
-    for name, stem in separator.separate(audio, two=request.two, progress=work.progress).items():
-        write(stem, work.folder / f"stem-{name}.wav")
+    stems = separator.separate(audio, two=request.two, progress=work.progress)
+    extent = Extent(audio.rate, audio.channels, audio.samples.shape[1])
+    # As the command writes them: in float, each as loud as it is, so that they add up to the sound.
+    with stem_files(work.folder, [f"stem-{name}" for name in stems], extent) as (_, write):
+        write(np.stack([stem.samples for stem in stems.values()]))
 
 
 KIND = Kind(Split, _run, {"sound": "0123456789abcdef0123456789abcdef", "two": "vocals"})
