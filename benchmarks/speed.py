@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.contestant import PROMPT
 from benchmarks.shapes import DECODERS, folder_of
 from benchmarks.table import table, write_json
 
@@ -67,6 +68,7 @@ def measure(folder: Path, engines: list[str], seconds: float, rounds: int) -> di
             if engine in LIVE:
                 figures["first_sound"] = _run(folder, engine, "stream", seconds)["first_sound"]
                 figures["four_total"] = _run(folder, engine, "four", seconds)["total"]
+                figures["from_shell"] = seconds_from_the_shell(folder, engine)
             runs[engine].append(figures)
     for engine in engines:
         if engine in OURS:
@@ -85,7 +87,15 @@ def report(figures: dict[str, Figures], seconds: float, weights: int, bandwidth:
     """The table: ratios are against transformers in fp32."""
     base = figures.get("transformers:fp32")
     head = ["engine", "ms a step", "first 100", "last 100", "1500 / 100", "codec s", "total s"]
-    head += ["× real time", "× transformers", "4 at once", "first sound", "load", "first load"]
+    head += [
+        "× real time",
+        "× transformers",
+        "4 at once",
+        "first sound",
+        "from the shell",
+        "load",
+        "first load",
+    ]
     head += ["peak GB", "of bandwidth"]
     rows = []
     for engine, found in figures.items():
@@ -104,6 +114,7 @@ def report(figures: dict[str, Figures], seconds: float, weights: int, bandwidth:
                 _ratio(base and base["total"], get("total")),
                 _ratio(get("four_total"), get("total")),
                 _number(get("first_sound"), 2),
+                _number(get("from_shell"), 1),
                 _number(get("load"), 1),
                 _number(get("first_load"), 1),
                 _number(get("peak_gb"), 2),
@@ -111,6 +122,21 @@ def report(figures: dict[str, Figures], seconds: float, weights: int, bandwidth:
             ]
         )
     return table(head, rows)
+
+
+def seconds_from_the_shell(folder: Path, engine: str) -> float:
+    """From the start of the command to the first byte of sound, the model converted before."""
+    backend, precision = engine.split(":")
+    command = [sys.executable, "-m", "cadenza", "stream", PROMPT, "--raw", "--model", str(folder)]
+    command += ["--backend", backend, "--precision", precision, "--duration", "2"]
+    start = perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        if not process.stdout.read(1):
+            raise SystemExit(f"{engine} sent no sound: {' '.join(command)}")
+        seconds = perf_counter() - start
+        process.kill()
+    return seconds
 
 
 def memory_bandwidth() -> float:
