@@ -87,16 +87,8 @@ def report(figures: dict[str, Figures], seconds: float, weights: int, bandwidth:
     """The table: ratios are against transformers in fp32."""
     base = figures.get("transformers:fp32")
     head = ["engine", "ms a step", "first 100", "last 100", "1500 / 100", "codec s", "total s"]
-    head += [
-        "× real time",
-        "× transformers",
-        "4 at once",
-        "first sound",
-        "from the shell",
-        "load",
-        "first load",
-    ]
-    head += ["peak GB", "of bandwidth"]
+    head += ["× real time", "× transformers", "4 at once", "first sound", "from the shell"]
+    head += ["load", "first load", "peak GB", "of bandwidth"]
     rows = []
     for engine, found in figures.items():
         get = found.get
