@@ -60,7 +60,7 @@ def test_the_commands(
     monkeypatch.setattr(speaker, "check_speaker", lambda: None)
     monkeypatch.setenv(HEARD, "heard.raw")
     write(sine(), "whistling.ogg")
-    for folder in ("takes", "recordings"):
+    for folder in ("takes", "records"):
         Path(folder).mkdir()
         write(sine(), f"{folder}/tone.wav")
     [table] = blocks("csv")
