@@ -33,6 +33,8 @@ class Folder:
         OutputError: it cannot be made or written to.
     """
 
+    max_bytes = 20 << 30  # of all results together
+
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
         try:

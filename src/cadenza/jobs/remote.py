@@ -36,6 +36,8 @@ class RemoteFolder(Folder):
         OutputError: nothing can be written there.
     """
 
+    max_bytes = 20 << 40
+
     def __init__(self, root: Path, url: str) -> None:
         super().__init__(root)
         self._files, self._base = _opened(url)

@@ -14,7 +14,6 @@ from cadenza.jobs.uploads import Uploads
 from cadenza.jobs.workers import Workers
 
 MAX_AGE = 7 * 86_400.0  # seconds that results and uploads are kept
-MAX_BYTES = 20 << 30  # of all results together
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,16 @@ class Store:
         uploads = Uploads(database, folder)
         return cls(database, folder, queue, uploads, Keys(database), Workers(database))
 
-    def tidy(self, max_age: float = MAX_AGE, max_bytes: int = MAX_BYTES) -> None:
-        """Let old results and uploads go, and what killed processes left behind."""
-        self.folder.remove(self.queue.expire(max_age, max_bytes), self.uploads.expire(max_age))
+    def tidy(self, max_age: float = MAX_AGE, max_bytes: int | None = None) -> None:
+        """Let old results and uploads go, and what killed processes left behind.
+
+        Args:
+            max_bytes: of all results together; None is what the folder holds.
+        """
+        most = self.folder.max_bytes if max_bytes is None else max_bytes
+        self.folder.remove(self.queue.expire(max_age, most), self.uploads.expire(max_age))
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what killed processes left behind on this machine."""
         self.folder.sweep(self.queue.known, self.uploads.known)

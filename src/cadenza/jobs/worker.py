@@ -61,6 +61,7 @@ class Worker:
         host, port: where the server reaches it; port 0 is any free one.
         public: the host's name for others, where that is not ``host``.
         id: to be known by, so that whoever started it can say that it died.
+        expires: whether it lets old results go; where there are many workers, one is enough.
     """
 
     def __init__(
@@ -74,9 +75,11 @@ class Worker:
         port: int = 0,
         public: str | None = None,
         id: str | None = None,
+        expires: bool = True,
     ) -> None:
         self.id = id or secrets.token_hex(8)
         self._store, self._slots = store, slots
+        self._tidy = store.tidy if expires else store.sweep
         self._model = SharedModel(model, max_rows=ROWS * (slots + streams))
         self._token = secrets.token_hex(32)
         self._facts = {
@@ -213,7 +216,7 @@ class Worker:
                 if beats % REAP_BEATS == 0:
                     self._store.queue.reap()
                 if beats % TIDY_BEATS == 0:
-                    self._store.tidy()
+                    self._tidy()
             except (Unavailable, OSError) as error:
                 log.warning("heartbeat: %s", error)
             beats += 1

@@ -66,7 +66,9 @@ class Actor:
         )
         host = _ray().util.get_node_ip_address()
         life = f"{id}-{secrets.token_hex(4)}"
-        self._worker = Worker(store, model, slots=SLOTS, streams=STREAMS, host=host, id=life)
+        self._worker = Worker(
+            store, model, slots=SLOTS, streams=STREAMS, host=host, id=life, expires=False
+        )
 
     def run(self) -> None:
         self._worker.run()
