@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -24,12 +24,13 @@ def takes(
     guidance: float,
     backend: str = "auto",
     precision: str = "auto",
+    adapters: Mapping[str, float] | None = None,
 ) -> Iterator[FloatArray]:
     """A take of every prompt: mono ``[N]``, the ten seconds that are to be judged.
 
     Its seed is the place of the prompt, so that every run makes the same takes.
     """
-    player = cadenza.load(model, backend=backend, precision=precision)
+    player = cadenza.load(model, backend=backend, precision=precision, adapters=adapters)
     requests = [
         cadenza.GenerateRequest(prompt.text, duration=duration, guidance=guidance, seed=seed)
         for seed, prompt in enumerate(prompts)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.finetune import steam_organ
 from cadenza import speaker
 from cadenza.audio import read, write
 from cadenza.checkpoints import CATALOGUE
@@ -60,6 +61,8 @@ def test_the_commands(
     monkeypatch.setattr(speaker, "check_speaker", lambda: None)
     monkeypatch.setenv(HEARD, "heard.raw")
     write(sine(), "whistling.ogg")
+    Path("recordings").mkdir()
+    write(steam_organ(1), "recordings/one.flac")
     for folder in ("takes", "records"):
         Path(folder).mkdir()
         write(sine(), f"{folder}/tone.wav")
@@ -78,6 +81,8 @@ def test_the_commands(
         arguments = [stand_ins.get(word, word) for word in line[1:end]]
         if arguments[0] in ("generate", "stream", "play", "again"):
             arguments += ["--duration", str(SECONDS)]  # the last one counts
+        if arguments[0] == "finetune":
+            arguments += ["--steps", "2", "--batch", "1"]
         if arguments[0] in ("band", "loop"):
             arguments += ["--bars", "1"]
         if arguments[0] == "band":

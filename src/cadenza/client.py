@@ -108,7 +108,8 @@ class Client:
     @property
     def identity(self) -> ModelIdentity:
         known = self._model
-        return ModelIdentity(self.name, known["revision"], known["sha256"], self.licence)
+        fields = ("name", "revision", "sha256", "licence", "adapters")
+        return ModelIdentity.from_dict({name: known[name] for name in fields})
 
     # ── What it makes ───────────────────────────────────────────────────────────────────────────
 

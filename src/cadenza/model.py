@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from cadenza.audio import resample, to_channels
-from cadenza.checkpoints import Checkpoint, resolve
+from cadenza.checkpoints import Checkpoint, read_adapters, resolve
 from cadenza.devices import choose_device
 from cadenza.engine import Emission, Engine, Request, SharedBackend
 from cadenza.errors import AudioError, DeviceError, OptionError
@@ -45,6 +45,7 @@ def load(
     device: str = "auto",
     precision: str = "auto",
     backend: str = "auto",
+    adapters: Mapping[Any, float] | None = None,
     offline: bool = False,
     progress: Progress | None = None,
 ) -> Model:
@@ -57,18 +58,22 @@ def load(
             on OpenVINO, else fp32.
         backend: ``torch``, ``openvino`` (CPUs only, several times faster there; a model is
             converted when it is first met), or ``auto``: OpenVINO on a CPU where it is installed.
+        adapters: folders that ``cadenza finetune`` wrote, each with its weight: 1 is as it was
+            learned, 0 is nothing of it.
         offline: never ask the hub.
         progress: called with the bytes of a download, done and in all.
 
     Raises:
-        ModelError: it is not to be found, damaged, or its parts do not fit each other.
+        ModelError: it or an adapter is not to be found, damaged, or does not fit.
+        OptionError: a weight that is not from 0 to 2.
         DeviceError: this machine has no such device, precision or back end.
         MissingPackage: OpenVINO was asked for and is not installed.
     """
     if backend not in ("auto", *BACKENDS):
         raise DeviceError(f"unknown back end {backend!r}: choose auto, {', '.join(BACKENDS)}")
     device = choose_device(device)
-    checkpoint = resolve(name, offline=offline, progress=progress)
+    added = read_adapters(adapters or {})
+    checkpoint = replace(resolve(name, offline=offline, progress=progress), adapters=added)
     return Model(_machine(checkpoint, device, precision, backend))
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cadenza.audio import read
-from cadenza.errors import RecipeError
+from cadenza.checkpoints import read_adapters
+from cadenza.errors import ModelError, RecipeError
 from cadenza.model import Model, load
 from cadenza.request import GenerateRequest, fingerprint
 from cadenza.take import Take, read_recipe
-from cadenza.types import Progress, Recipe, Source
+from cadenza.types import AdapterIdentity, Progress, Recipe, Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,7 @@ def verify(
             device=recipe.device,
             precision=recipe.precision,
             backend=recipe.backend,
+            adapters=adapters_of(recipe.model.adapters, Path(path).parent),
             offline=offline,
         )
     if model.identity.sha256 != recipe.model.sha256:
@@ -61,6 +65,11 @@ def verify(
             f"{path} was made with other weights: {recipe.model.name} had the SHA-256 "
             f"{recipe.model.sha256[:12]}…, here it is {model.identity.sha256[:12]}…"
         )
+    here, there = (
+        [(a.sha256, a.weight) for a in m.adapters] for m in (model.identity, recipe.model)
+    )
+    if here != there:
+        raise RecipeError(f"{path} was made with other adapters than the model has here")
     return Verification(recipe, _make(model, recipe, Path(path).parent, {}, progress))
 
 
@@ -86,7 +95,8 @@ def again(
     """
     recipe = read_recipe(path)
     if model is None:
-        model = load(reference(recipe), offline=offline)
+        adapters = adapters_of(recipe.model.adapters, Path(path).parent)
+        model = load(reference(recipe), adapters=adapters, offline=offline)
     return _make(model, recipe, Path(path).parent, changes, progress)
 
 
@@ -94,6 +104,34 @@ def reference(recipe: Recipe) -> str:
     """The name by which :func:`cadenza.load` finds the recipe's model, at its very revision."""
     name, revision = recipe.model.name, recipe.model.revision
     return name if revision is None else f"{name.partition('@')[0]}@{revision}"
+
+
+def adapters_of(adapters: Iterable[AdapterIdentity], folder: Path) -> dict[str, float]:
+    """A recipe's adapters as :func:`cadenza.load` takes them, where they are now: where they were,
+    or in ``folder``, that of the file.
+
+    Raises:
+        RecipeError: one is gone, or another by now.
+    """
+    return {_find_adapter(added, folder): added.weight for added in adapters}
+
+
+def _find_adapter(added: AdapterIdentity, folder: Path) -> str:
+    places = [Path(added.path).expanduser(), folder / Path(added.path).name]
+    there = [str(place) for place in places if place.is_dir()]
+    if not there:
+        raise RecipeError(
+            f"the recipe needs the adapter {added.path} (SHA-256 {added.sha256[:12]}…), "
+            "which is gone: put it back"
+        )
+    for place in there:
+        with suppress(ModelError):
+            if read_adapters({place: added.weight})[0].identity.sha256 == added.sha256:
+                return place
+    raise RecipeError(
+        f"{there[0]} is not the adapter that the recipe was made with (SHA-256 "
+        f"{added.sha256[:12]}…): put that one back"
+    )
 
 
 def _make(

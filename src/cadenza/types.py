@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,6 +169,20 @@ class Key:
 
 
 @dataclass(frozen=True)
+class AdapterIdentity:
+    """Which adapter was added to a checkpoint, and how much of it."""
+
+    path: str  # the folder that was asked for
+    sha256: str  # of its configuration and weights
+    weight: float
+
+    def __post_init__(self) -> None:
+        named = isinstance(self.path, str) and isinstance(self.sha256, str)
+        if not named or not isinstance(self.weight, int | float):
+            raise TypeError(f"an adapter has a path, a SHA-256 and a weight, not {self}")
+
+
+@dataclass(frozen=True)
 class ModelIdentity:
     """Which checkpoint it was: enough to find the same one again."""
 
@@ -176,6 +190,17 @@ class ModelIdentity:
     revision: str | None  # the hub's commit, where there is one
     sha256: str  # of the weights
     licence: str
+    adapters: tuple[AdapterIdentity, ...] = ()
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> ModelIdentity:
+        """Read what :func:`dataclasses.asdict` gives, also after a way through JSON.
+
+        Raises:
+            TypeError: fields that are missing or of another kind.
+        """
+        adapters = tuple(AdapterIdentity(**adapter) for adapter in fields.get("adapters", ()))
+        return cls(**{**fields, "adapters": adapters})
 
 
 @dataclass(frozen=True)
@@ -226,7 +251,7 @@ class Recipe:
             for name, kind in (("melody", Source), ("continued", Source)):
                 if fields.get(name) is not None:
                     fields[name] = kind(**fields[name])
-            fields["model"] = ModelIdentity(**fields["model"])
+            fields["model"] = ModelIdentity.from_dict(fields["model"])
             fields["sampling"] = Sampling(**fields["sampling"])
             return cls(**fields)
         except (KeyError, TypeError, ValueError) as error:

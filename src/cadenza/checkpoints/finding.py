@@ -11,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 
 from cadenza.checkpoints import hub, layout
+from cadenza.checkpoints.adapter import Adapter
 from cadenza.checkpoints.catalogue import BUNDLED, CATALOGUE, Entry
 from cadenza.errors import ModelDamaged, ModelNotFound
-from cadenza.types import ModelIdentity
+from cadenza.types import AdapterIdentity, ModelIdentity
 
 _BUNDLED_FOLDER = Path(__file__).parents[1] / "bundled" / BUNDLED
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -27,13 +28,18 @@ class Checkpoint:
     folder: Path
     revision: str | None  # the hub's commit, where there is one
     licence: str
+    adapters: tuple[Adapter, ...] = ()  # that are merged into the weights when they are loaded
 
     @cached_property
     def identity(self) -> ModelIdentity:
         """Reads the weights once where they are not named by their digest (see ``fingerprint``)."""
-        return ModelIdentity(
-            self.name, self.revision, layout.fingerprint(self.folder), self.licence
-        )
+        sha256 = layout.fingerprint(self.folder)
+        return ModelIdentity(self.name, self.revision, sha256, self.licence, self.added)
+
+    @property
+    def added(self) -> tuple[AdapterIdentity, ...]:
+        """Which adapters these are."""
+        return tuple(adapter.identity for adapter in self.adapters)
 
 
 @dataclass(frozen=True)

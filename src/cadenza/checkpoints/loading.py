@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from cadenza.checkpoints import layout
+from cadenza.checkpoints.adapter import merge
 from cadenza.checkpoints.architecture import describe, read_config
 from cadenza.checkpoints.finding import Checkpoint
 from cadenza.checkpoints.quiet import quiet
@@ -39,12 +40,12 @@ class Parts:
 
 
 def load_parts(checkpoint: Checkpoint, *, device: str | torch.device, dtype: torch.dtype) -> Parts:
-    """Check a checkpoint and load it.
+    """Check a checkpoint and load it, its adapters merged into the weights.
 
     The decoder gets ``dtype``; the text encoder, the projections and the codec stay in float32.
 
     Raises:
-        ModelMismatch: parts that do not fit each other, before any weight is loaded.
+        ModelMismatch: parts or adapters that do not fit each other, before any weight is loaded.
         ModelDamaged: files that are truncated, foreign, incomplete, or unsafe to open.
     """
     from transformers import PreTrainedTokenizerFast
@@ -52,6 +53,8 @@ def load_parts(checkpoint: Checkpoint, *, device: str | torch.device, dtype: tor
     folder = checkpoint.folder
     architecture = describe(folder)
     architecture.require(folder)
+    for adapter in checkpoint.adapters:
+        adapter.require(checkpoint.identity)
     config, model_class = read_config(folder)
     # transformers reads this attribute of the class to exempt modules from ``dtype``.
     loader: Any = type(
@@ -71,6 +74,7 @@ def load_parts(checkpoint: Checkpoint, *, device: str | torch.device, dtype: tor
             f"{folder} cannot be loaded: {error}. Fetch the checkpoint again"
         ) from error
     model.__class__ = model_class
+    merge(model, checkpoint.adapters)
     return Parts(
         model=model.to(device).eval().requires_grad_(False),
         tokenizer=PreTrainedTokenizerFast(tokenizer_file=str(folder / layout.TOKENIZER)),

@@ -13,6 +13,7 @@ from cadenza.cli import (
     banding,
     cache,
     evaluating,
+    finetuning,
     generating,
     looking,
     looping,
@@ -69,6 +70,7 @@ app.command()(looping.loop)
 app.command()(notes.midi)
 app.command()(looking.show)
 app.command()(evaluating.evaluate)
+app.command()(finetuning.finetune)
 app.command()(serving.serve)
 app.command()(serving.worker)
 app.add_typer(serving.keys, name="keys")

@@ -14,6 +14,7 @@ from cadenza.cli import showing
 from cadenza.errors import OptionError
 
 if TYPE_CHECKING:
+    from cadenza.model import Model
     from cadenza.studio.folder import Folder
     from cadenza.studio.session import Session, Track
 
@@ -91,7 +92,7 @@ def resume(
     from cadenza.studio.folder import Folder
 
     folder = Folder.open(place)
-    loaded = showing.load(folder.load().model, loading, as_json)
+    loaded = _load(folder.load(), place, loading, as_json)
     with showing.progress("playing", as_json) as progress:
         session = go_on(loaded, place, progress=progress)
     _report(folder, session, zip, False, as_json)
@@ -116,10 +117,18 @@ def remake(
     folder = Folder.open(place)
     session = folder.load()
     session.track(track)
-    loaded = showing.load(session.model, loading, as_json)
+    loaded = _load(session, place, loading, as_json)
     with showing.progress(f"playing {track}", as_json) as progress:
         session = make_again(loaded, place, track, seed=seed, prompt=prompt, progress=progress)
     _report(folder, session, False, False, as_json)
+
+
+def _load(session: Session, place: Path, loading: dict[str, Any], quiet: bool) -> Model:
+    """The model of a session, with the adapters that it had."""
+    from cadenza.recipes import adapters_of
+
+    found = adapters_of(session.adapters, place.parent)
+    return showing.load(session.model, {"adapters": found} | loading, quiet)
 
 
 def mix(place: Place, zip: Zip = False, force: Force = False, as_json: o.Json = False) -> None:

@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cadenza.errors import OptionError
+
 _MUSIC, _MODEL, _FILE = "The music", "The model", "The file"  # headings of the help
 
 # Fields of GenerateRequest.
@@ -139,7 +141,18 @@ Backend = Annotated[
 Offline = Annotated[
     bool, typer.Option("--offline", help="Never ask the hub.", rich_help_panel=_MODEL)
 ]
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter",
+        metavar="FOLDER[=WEIGHT]",
+        help="What cadenza finetune learned, and how much of it, 0 to 2; may be given again.",
+        show_default="none, or those of the recipe",
+        rich_help_panel=_MODEL,
+    ),
+]
 LOADING: dict[str, Any] = {
+    "adapters": Adapters,
     "device": Device,
     "precision": Precision,
     "backend": Backend,
@@ -185,6 +198,25 @@ RecipeFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 
 
+def weighted(adapters: list[str]) -> dict[str, float]:
+    """Folders of adapters with their weights: ``FOLDER=0.7``, or ``FOLDER`` for 1.
+
+    Raises:
+        OptionError: a folder that is named twice.
+    """
+    wanted: dict[str, float] = {}
+    for given in adapters:
+        folder, sign, weight = given.rpartition("=")
+        try:
+            folder, share = (folder, float(weight)) if sign else (given, 1.0)
+        except ValueError:  # a name with an equals sign in it
+            folder, share = given, 1.0
+        if folder in wanted:
+            raise OptionError(f"the adapter {folder} is named twice: give it one weight")
+        wanted[folder] = share
+    return wanted
+
+
 def with_music_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options in ``MUSIC``; those that were used reach it as ``options``.
 
@@ -194,8 +226,16 @@ def with_music_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_loading_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options in ``LOADING``; those that were used reach it as ``loading``."""
-    return _sharing(command, LOADING, "loading", first=False)
+    """Give a command the options in ``LOADING``; those that were used reach it as ``loading``, as
+    :func:`cadenza.load` takes them."""
+
+    @functools.wraps(command)
+    def loaded(loading: dict[str, Any], **given: Any) -> None:
+        if adapters := loading.pop("adapters", None):
+            loading["adapters"] = weighted(adapters)
+        command(**given, loading=loading)
+
+    return _sharing(loaded, LOADING, "loading", first=False)
 
 
 def _sharing(

@@ -59,8 +59,8 @@ def again(
     loading: dict[str, Any],
 ) -> None:
     """Start from a file's recipe and change some of it."""
+    from cadenza.recipes import adapters_of, reference
     from cadenza.recipes import again as make_again
-    from cadenza.recipes import reference
     from cadenza.take import read_recipe
 
     started = time.monotonic()
@@ -69,6 +69,8 @@ def again(
     old = read_recipe(file)
     wish = Wish(stem(prompt or old.prompt, options.get("seed", old.sampling.seed)))
     [place] = check_places([wish], output, format, loudness)
+    if model is None and "adapters" not in loading:
+        loading["adapters"] = adapters_of(old.model.adapters, file.parent)
     loaded = showing.load(model or reference(old), loading, as_json)
 
     begun = time.monotonic()

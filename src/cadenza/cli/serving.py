@@ -58,6 +58,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = 8000,
     model: o.Model = "nano",
+    adapter: o.Adapters = None,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
     backend: o.Backend = "auto",
@@ -112,11 +113,13 @@ def serve(
     if executor == "ray":
         assert database is not None and results is not None
         root = store.folder.root
-        kit = Kit(model, device, precision, backend, offline, root, database, results)
+        added = o.weighted(adapter or [])
+        kit = Kit(model, device, precision, backend, offline, root, database, results, added)
         keeper = Fleet(store, kit, workers, address=address, cpus=worker_cpus)
     else:
         arguments = ["--model", model, "--device", device, "--precision", precision]
         arguments += ["--backend", backend, *(["--offline"] if offline else [])]
+        arguments += [f"--adapter={given}" for given in adapter or []]
         arguments += ["--folder", str(store.folder.root)]
         arguments += [] if results is None else ["--results", results]
         if database is not None:
@@ -129,6 +132,7 @@ def serve(
 
 def worker(
     model: o.Model = "nano",
+    adapter: o.Adapters = None,
     device: o.Device = "auto",
     precision: o.Precision = "auto",
     backend: o.Backend = "auto",
@@ -149,7 +153,7 @@ def worker(
     store = _open(folder, database, results)
     quiet = child is not None
     loading = {"device": device, "precision": precision, "backend": backend, "offline": offline}
-    loaded = showing.load(model, loading, quiet)
+    loaded = showing.load(model, loading | {"adapters": o.weighted(adapter or [])}, quiet)
     from cadenza.jobs.worker import Worker
 
     made = Worker(

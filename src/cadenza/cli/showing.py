@@ -53,6 +53,8 @@ def load(name: str, loading: dict[str, Any], quiet: bool) -> Model:
     """
     server = _server.get()
     if server is not None:
+        if loading.get("adapters"):
+            raise OptionError("a server has the adapters it was started with: leave --adapter out")
         return _remote(name, *server)
     if quiet:
         logging.getLogger("cadenza").setLevel(logging.WARNING)

@@ -63,7 +63,9 @@ def place(checkpoint: Checkpoint, precision: str) -> Path:
     """The folder that a conversion of ``checkpoint`` has, or would have."""
     files = sorted(path for path in checkpoint.folder.iterdir() if path.is_file())
     stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    origin = [str(checkpoint.folder.resolve()), checkpoint.revision, stats, precision, made_by()]
+    adapters = [(adapter.sha256, adapter.weight) for adapter in checkpoint.added]
+    folder = str(checkpoint.folder.resolve())
+    origin = [folder, checkpoint.revision, stats, adapters, precision, made_by()]
     digest = hashlib.sha256(json.dumps(origin).encode()).hexdigest()[:16]
     name = re.sub(r"[^\w.-]+", "-", checkpoint.name).strip("-.")[-60:] or "model"
     return cache_folder() / f"{name}-{precision}-{digest}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,11 @@ def _machine(
         condition=condition,
         unconditional=unconditional,
         family=manifest["family"],
-        identity=ModelIdentity(**(manifest["identity"] | {"name": checkpoint.name})),
+        identity=replace(
+            ModelIdentity.from_dict(manifest["identity"]),
+            name=checkpoint.name,
+            adapters=checkpoint.added,
+        ),
         kind="openvino",
         device="cpu",
         precision=precision,

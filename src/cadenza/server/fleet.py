@@ -15,6 +15,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class Kit:
     folder: Path  # of each machine, made where it is not there
     database: str = field(repr=False)  # it may hold a password
     results: str
+    adapters: Mapping[str, float] = field(default_factory=dict)  # folders on each machine
 
 
 class Actor:
@@ -62,6 +64,7 @@ class Actor:
             device=kit.device,
             precision=kit.precision,
             backend=kit.backend,
+            adapters=kit.adapters,
             offline=kit.offline,
         )
         host = _ray().util.get_node_ip_address()

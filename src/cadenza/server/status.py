@@ -17,6 +17,7 @@ from cadenza.errors import Unavailable
 from cadenza.prompting import explain, presets
 from cadenza.server.context import Context, Here, Who
 from cadenza.server.problems import documented
+from cadenza.types import AdapterIdentity
 
 router = APIRouter()
 
@@ -32,12 +33,14 @@ class ModelOut(BaseModel):
     licence: str
     revision: str | None
     sha256: str
+    adapters: list[AdapterIdentity]
 
 
 @router.get("/v1/models", tags=["models"], responses=documented())
 def models(here: Here, who: Who) -> list[ModelOut]:
     """What the workers play; none while they still load it."""
-    found = {card.model["sha256"]: card.model for card in here.store.workers.alive()}
+    playing = [card.model for card in here.store.workers.alive()]
+    found = {f"{model['sha256']} {model['adapters']}": model for model in playing}
     return [ModelOut(**model) for model in found.values()]
 
 

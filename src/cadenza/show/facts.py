@@ -39,6 +39,7 @@ def recipe_rows(recipe: Recipe | None) -> list[tuple[str, str]]:
         rows += [(name if not i else "", line) for i, line in enumerate(lines)]
     rows += [
         ("model", f"{recipe.model.name} ({recipe.model.licence})"),
+        *(("adapter", f"{added.path}, {added.weight:g}") for added in recipe.model.adapters),
         (
             "sampling",
             f"seed {sampling.seed}, guidance {sampling.guidance:g}, temperature "

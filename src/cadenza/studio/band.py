@@ -25,7 +25,7 @@ from cadenza.studio.player import Player
 from cadenza.studio.roles import check_tracks, prompt_for, role_of
 from cadenza.studio.session import Session, Track
 from cadenza.studio.trying import Tries
-from cadenza.types import Progress
+from cadenza.types import AdapterIdentity, Progress
 
 
 def plan(
@@ -34,6 +34,7 @@ def plan(
     *,
     model: str = "nano",
     rate: int = 32_000,
+    adapters: tuple[AdapterIdentity, ...] = (),
     prompts: Mapping[str, str] | None = None,
     how: str = "together",
     bars: int = 8,
@@ -48,6 +49,7 @@ def plan(
         tracks: instruments, each a track; a second of the same is called «guitar 2».
         model: the name by which it is loaded.
         rate: of the model's sound, in hertz.
+        adapters: that are in it.
         prompts: of single tracks, in place of the ones that the rules make.
         how: ``together`` (all in one batch) or ``layered`` (one after the other, each hearing
             what is there).
@@ -82,6 +84,7 @@ def plan(
         key=wanted.key,
         rate=rate,
         tracks=tuple(_ducked(made) if duck else made),
+        adapters=adapters,
     )
     session.check()
     return session
@@ -102,7 +105,8 @@ def band(
     Raises:
         CadenzaError: see :func:`plan`, :meth:`Folder.begin` and :func:`resume`.
     """
-    session = plan(prompt, tracks, model=player.name, rate=player.rate, **options)
+    options |= {"model": player.name, "rate": player.rate, "adapters": player.identity.adapters}
+    session = plan(prompt, tracks, **options)
     begun = Folder.begin(folder, session, force)
     return resume(player, begun.path, progress=progress)
 
@@ -205,3 +209,10 @@ def _check_player(session: Session, player: Player) -> None:
             f"the session was made with {session.model} at {session.rate} Hz, this is "
             f"{player.name} at {player.rate} Hz: load the same model"
         )
+    ours, theirs = (
+        [(adapter.sha256, adapter.weight) for adapter in adapters]
+        for adapters in (session.adapters, player.identity.adapters)
+    )
+    if ours != theirs:
+        named = ", ".join(f"{a.path}={a.weight:g}" for a in session.adapters) or "none"
+        raise OptionError(f"the session was made with other adapters: load it with {named}")

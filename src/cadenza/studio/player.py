@@ -7,7 +7,7 @@ from typing import Protocol
 
 from cadenza.request import GenerateRequest
 from cadenza.take import Take
-from cadenza.types import Progress
+from cadenza.types import ModelIdentity, Progress
 
 
 class Player(Protocol):
@@ -24,6 +24,10 @@ class Player(Protocol):
     @property
     def rate(self) -> int:
         """Of the sound it makes, in hertz."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which checkpoint it is, and which adapters are in it."""
 
     def generate_batch(
         self, requests: Sequence[GenerateRequest], progress: Progress | None = None

@@ -20,7 +20,7 @@ from cadenza.studio.align import Grid
 from cadenza.studio.asked import check_tempo
 from cadenza.studio.roles import check_tracks, role_named
 from cadenza.studio.settings import Bus, Strip, settings_from
-from cadenza.types import MAX_SEED, Key, Note
+from cadenza.types import MAX_SEED, AdapterIdentity, Key, Note
 
 FORMAT = 1
 HOW = ("together", "layered")
@@ -67,6 +67,7 @@ class Session:
     tracks: tuple[Track, ...]
     bus: Bus = dataclasses.field(default_factory=Bus)
     finished: bool = False
+    adapters: tuple[AdapterIdentity, ...] = ()  # of the model
     notes: tuple[str, ...] = ()  # what a person should know, in words
     package: str = dataclasses.field(default_factory=lambda: version("cadenza"))
     format: int = FORMAT
@@ -173,6 +174,8 @@ def _read(fields: Any) -> Session:
     fields["bus"] = settings_from(Bus, fields["bus"], "the bus")
     fields["key"] = None if fields["key"] is None else Key.parse(_text(fields, "key"))
     fields["notes"] = tuple(map(str, fields["notes"]))
+    adapters = fields.get("adapters", ())
+    fields["adapters"] = tuple(AdapterIdentity(**adapter) for adapter in adapters)
     session = Session(**fields)
     session.check()
     return session
