@@ -21,9 +21,9 @@ from cadenza.server.settings import Settings
 PATIENCE = 60.0  # seconds; nothing takes that long
 
 
-def until(condition: Callable[[], Any]) -> Any:
+def until(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """Wait for something true and return it."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not (found := condition()):
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.01)

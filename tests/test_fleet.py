@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,14 +19,17 @@ from cadenza.errors import Unavailable
 from cadenza.jobs.store import Store
 from cadenza.server.fleet import SLOTS, STREAMS, Fleet, Kit
 from tests import postgres
-from tests.service import PATIENCE, until
+from tests.service import until as soon
 from tests.test_worker import Listener
 
-ray = pytest.importorskip("ray", reason="Ray is not installed")
+pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = pytest.mark.skipif(postgres.binaries() is None, reason="PostgreSQL is not installed")
 
 JOBS = 40
+PATIENCE = 180.0  # seconds: Ray begins many processes, each of which loads torch
 STORE_BYTES = 80 << 20  # of shared memory for Ray's objects, the least it takes; none is used
+
+until = partial(soon, patience=PATIENCE)
 
 
 class Cluster:
