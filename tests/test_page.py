@@ -122,7 +122,7 @@ def test_listening_and_steering(page: Page, service: Service) -> None:
 
 def test_making_playing_and_again_with_changes(page: Page, tmp_path: Path) -> None:
     page.locator("#prompt").fill(PROMPT)
-    page.locator("[name=duration]").fill("2")
+    page.locator("[name=duration]").fill("10")  # so that a slow look sees it play
     page.locator("summary", has_text="More options").click()
     page.locator("[name=seed]").fill("7")
     page.locator("[name=format]").select_option("flac")
@@ -136,7 +136,7 @@ def test_making_playing_and_again_with_changes(page: Page, tmp_path: Path) -> No
     with page.expect_download() as downloading:
         piece.locator("button", has_text="music.flac").click()
     downloading.value.save_as(tmp_path / "music.flac")
-    assert read(tmp_path / "music.flac").duration == 2
+    assert read(tmp_path / "music.flac").duration == 10
     assert fits(page)
     picture(page, "piece")
     page.locator("#prompt").fill("something else")
@@ -152,7 +152,7 @@ def test_a_band_is_mixed(page: Page) -> None:
     page.locator("#prompt").fill(PROMPT)
     page.locator("#tab-band").click()
     page.locator("#instruments label", has_text="piano").click()  # two are enough here
-    page.locator("#band [name=bars]").fill("1")
+    page.locator("#band [name=bars]").fill("4")
     page.locator("text=Make the band play").click()
     piece = page.locator("#pieces > li").first
     expect(piece.locator(".track")).to_have_count(2)

@@ -23,7 +23,7 @@ HELP = {
     "duck": "Let the bass step back under the kick.",
 }
 
-Band = asked(plan, "Band", Asked, HELP, without=("model", "rate"))
+Band = asked(plan, "Band", Asked, HELP, without=("model", "rate", "adapters"))
 
 
 def _run(request: Any, work: Work) -> None:
