@@ -286,17 +286,14 @@ def test_language_model_training_goes_on_where_it_stopped(
         assert torch.equal(weight, again.weights[name]) != new or not weight.any(), name
 
 
-def test_what_was_learned_is_exported_with_the_text_at_its_volume(
-    learner: Learner, encoded: Path, tmp_path: Path
-) -> None:
+def test_what_was_learned_is_exported(learner: Learner, encoded: Path, tmp_path: Path) -> None:
     learner.save(tmp_path)
     FrameCodecModel(learner.model.config.audio_encoder).save_pretrained(tmp_path / "codec")
-    assemble(tmp_path / "codec", encoded, tmp_path, tmp_path / "out", text_volume=0.5)
+    assemble(tmp_path / "codec", encoded, tmp_path, tmp_path / "out")
     model = MusicgenForConditionalGeneration.from_pretrained(tmp_path / "out", dtype=torch.float32)
     exported = model.state_dict()
     for name, weight in learner.average.items():
-        volume = 0.5 if "encoder_attn.out_proj" in name else 1.0
-        torch.testing.assert_close(exported[name], volume * weight, atol=1e-3, rtol=1e-3, msg=name)
+        torch.testing.assert_close(exported[name], weight, atol=1e-3, rtol=1e-3, msg=name)
     assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
 
 

@@ -1,7 +1,6 @@
 """Put a trained codec and language model into one checkpoint folder in the published layout.
 
-``python -m training.export --codec DIR --codes DIR --language-model DIR --out DIR``; nano was made
-with ``--text-volume 0.7``.
+``python -m training.export --codec DIR --codes DIR --language-model DIR --out DIR``
 """
 
 from __future__ import annotations
@@ -27,15 +26,8 @@ from training.language_model.shape import nano_config
 MODEL_CARD = Path(__file__).with_name("model_card.md")
 
 
-def assemble(
-    codec_folder: Path, codes: Path, language_model: Path, out: Path, text_volume: float = 1.0
-) -> None:
-    """Write the checkpoint in half precision; an older one at ``out`` is replaced at the end.
-
-    ``text_volume`` scales what the text adds to the music. Guidance does the same to the outcome,
-    and its scale is MusicGen's 3 wherever nobody chooses another: a model to which that is too
-    much, so that it rather holds a note than play a wrong one, is turned down here.
-    """
+def assemble(codec_folder: Path, codes: Path, language_model: Path, out: Path) -> None:
+    """Write the checkpoint in half precision; an older one at ``out`` is replaced at the end."""
     codec = FrameCodecModel.from_pretrained(codec_folder, dtype=torch.float32)
     codec.config._name_or_path = ""  # where it lay is nobody's business
     tokenizer = PreTrainedTokenizerFast.from_pretrained(codes)
@@ -50,8 +42,6 @@ def assemble(
     if missing:
         raise ValueError(f"{language_model} lacks {', '.join(sorted(missing))}")
     model.load_state_dict(learned, strict=False)
-    for layer in model.decoder.model.decoder.layers:
-        layer.encoder_attn.out_proj.weight.data *= text_volume
     special = model.config.decoder.vocab_size
     model.config.decoder.decoder_start_token_id = special
     model.generation_config = GenerationConfig(
@@ -80,17 +70,8 @@ def main() -> None:
     parser.add_argument("--codes", type=Path, required=True, help="the folder of the tokenizer")
     parser.add_argument("--language-model", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--text-volume", type=float, default=1.0, help="how much the text adds to the music"
-    )
     arguments = parser.parse_args()
-    assemble(
-        arguments.codec,
-        arguments.codes,
-        arguments.language_model,
-        arguments.out,
-        arguments.text_volume,
-    )
+    assemble(arguments.codec, arguments.codes, arguments.language_model, arguments.out)
 
 
 if __name__ == "__main__":
