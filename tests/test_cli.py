@@ -317,7 +317,7 @@ def test_a_player_that_is_closed_ends_the_stream_quietly(tiny_text: Path) -> Non
 def test_a_terminal_gets_a_bar_and_ctrl_c_leaves_nothing(tiny_text: Path, here: Path) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [*COMMAND, "generate", "jazz", "-m", str(tiny_text), "--duration=600", "-o", "a.wav"],
+        [*COMMAND, "generate", "jazz", "-m", str(tiny_text), "--duration=600", "--count=8"],
         stderr=theirs,
         stdout=theirs,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
