@@ -125,7 +125,7 @@ def test_there_is_always_a_worker_with_a_free_stream_and_none_too_many(
 ) -> None:
     results = f"file://{tmp_path / 'shared'}"
     store = Store.open(tmp_path / "own", database, results)
-    kit = Kit("nano", "auto", "auto", "torch", True, tmp_path / "own", database, results)
+    kit = Kit("nano", {"backend": "torch", "offline": True}, tmp_path / "own", database, results)
     fleet = Fleet(store, kit, 2, address=cluster.address, quiet_seconds=1.0)
     fleet.start()
     try:
@@ -142,7 +142,9 @@ def test_there_is_always_a_worker_with_a_free_stream_and_none_too_many(
 
 def test_where_no_cluster_is(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
-    kit = Kit("nano", "auto", "auto", "torch", True, tmp_path, store.database.url, "file:///")
+    kit = Kit(
+        "nano", {"backend": "torch", "offline": True}, tmp_path, store.database.url, "file:///"
+    )
     for address in ("127.0.0.1:1", "127.0.0.1:x"):
         with pytest.raises(Unavailable, match="ray start --head"):
             Fleet(store, kit, 1, address=address).start()

@@ -65,10 +65,7 @@ def verify(
             f"{path} was made with other weights: {recipe.model.name} had the SHA-256 "
             f"{recipe.model.sha256[:12]}…, here it is {model.identity.sha256[:12]}…"
         )
-    here, there = (
-        [(a.sha256, a.weight) for a in m.adapters] for m in (model.identity, recipe.model)
-    )
-    if here != there:
+    if model.identity.adapters != recipe.model.adapters:
         raise RecipeError(f"{path} was made with other adapters than the model has here")
     return Verification(recipe, _make(model, recipe, Path(path).parent, {}, progress))
 

@@ -172,7 +172,7 @@ class Key:
 class AdapterIdentity:
     """Which adapter was added to a checkpoint, and how much of it."""
 
-    path: str  # the folder that was asked for
+    path: str = field(compare=False)  # the folder that was asked for; it may have moved
     sha256: str  # of its configuration and weights
     weight: float
 

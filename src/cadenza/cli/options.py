@@ -198,6 +198,15 @@ RecipeFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 
 
+def spelled(loading: dict[str, Any]) -> list[str]:
+    """What :func:`with_loading_options` gave, as it is said to another command."""
+    plain = ("device", "precision", "backend")
+    named = [f"--{name}={loading[name]}" for name in plain if name in loading]
+    named += ["--offline"] if loading.get("offline") else []
+    adapters = loading.get("adapters", {}).items()
+    return named + [f"--adapter={folder}={weight!r}" for folder, weight in adapters]
+
+
 def weighted(adapters: list[str]) -> dict[str, float]:
     """Folders of adapters with their weights: ``FOLDER=0.7``, or ``FOLDER`` for 1.
 

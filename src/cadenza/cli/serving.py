@@ -9,7 +9,7 @@ import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -54,15 +54,11 @@ Results = Annotated[
 keys = typer.Typer(help="The keys of a server that others reach.", no_args_is_help=True)
 
 
+@o.with_loading_options
 def serve(
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = 8000,
     model: o.Model = "nano",
-    adapter: o.Adapters = None,
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    backend: o.Backend = "auto",
-    offline: o.Offline = False,
     folder: Folder = None,
     database: DatabaseUrl = None,
     results: Results = None,
@@ -85,6 +81,8 @@ def serve(
         list[str] | None,
         typer.Option(help="A site whose pages may use the server, as https://example.org."),
     ] = None,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Serve the web page and the API: jobs, streams, uploads."""
     if executor not in EXECUTORS:
@@ -113,13 +111,10 @@ def serve(
     if executor == "ray":
         assert database is not None and results is not None
         root = store.folder.root
-        added = o.weighted(adapter or [])
-        kit = Kit(model, device, precision, backend, offline, root, database, results, added)
+        kit = Kit(model, loading, root, database, results)
         keeper = Fleet(store, kit, workers, address=address, cpus=worker_cpus)
     else:
-        arguments = ["--model", model, "--device", device, "--precision", precision]
-        arguments += ["--backend", backend, *(["--offline"] if offline else [])]
-        arguments += [f"--adapter={given}" for given in adapter or []]
+        arguments = ["--model", model, *o.spelled(loading)]
         arguments += ["--folder", str(store.folder.root)]
         arguments += [] if results is None else ["--results", results]
         if database is not None:
@@ -130,13 +125,9 @@ def serve(
     run(store, settings, listener, keeper)
 
 
+@o.with_loading_options
 def worker(
     model: o.Model = "nano",
-    adapter: o.Adapters = None,
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    backend: o.Backend = "auto",
-    offline: o.Offline = False,
     folder: Folder = None,
     database: DatabaseUrl = None,
     results: Results = None,
@@ -148,12 +139,13 @@ def worker(
     slots: Annotated[int, typer.Option(min=1, max=256, help="Jobs at once.")] = 8,
     streams: Annotated[int, typer.Option(min=0, max=256, help="Streams at once.")] = 8,
     child: Annotated[str | None, typer.Option(hidden=True)] = None,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Do the jobs of a server that runs elsewhere; cadenza serve starts one by itself."""
     store = _open(folder, database, results)
     quiet = child is not None
-    loading = {"device": device, "precision": precision, "backend": backend, "offline": offline}
-    loaded = showing.load(model, loading | {"adapters": o.weighted(adapter or [])}, quiet)
+    loaded = showing.load(model, loading, quiet)
     from cadenza.jobs.worker import Worker
 
     made = Worker(

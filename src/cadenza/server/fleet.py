@@ -39,14 +39,10 @@ class Kit:
     """What a worker needs to begin on any machine."""
 
     model: str
-    device: str
-    precision: str
-    backend: str
-    offline: bool
+    loading: Mapping[str, Any]  # further arguments of cadenza.load; adapters lie on each machine
     folder: Path  # of each machine, made where it is not there
     database: str = field(repr=False)  # it may hold a password
     results: str
-    adapters: Mapping[str, float] = field(default_factory=dict)  # folders on each machine
 
 
 class Actor:
@@ -59,14 +55,7 @@ class Actor:
 
         store = Store.open(kit.folder, kit.database, kit.results)
         _bury(store, id)
-        model = load(
-            kit.model,
-            device=kit.device,
-            precision=kit.precision,
-            backend=kit.backend,
-            adapters=kit.adapters,
-            offline=kit.offline,
-        )
+        model = load(kit.model, **kit.loading)
         host = _ray().util.get_node_ip_address()
         life = f"{id}-{secrets.token_hex(4)}"
         self._worker = Worker(
@@ -162,9 +151,10 @@ class Fleet:
         self._ray.shutdown()
 
     def _gpus(self) -> int:
-        if self._kit.device == "auto":
+        device = self._kit.loading.get("device", "auto")
+        if device == "auto":
             return min(1, int(self._ray.cluster_resources().get("GPU", 0)))
-        return int(self._kit.device.startswith("cuda"))
+        return int(device.startswith("cuda"))
 
     def _tend(self) -> None:
         looks = 0

@@ -209,10 +209,6 @@ def _check_player(session: Session, player: Player) -> None:
             f"the session was made with {session.model} at {session.rate} Hz, this is "
             f"{player.name} at {player.rate} Hz: load the same model"
         )
-    ours, theirs = (
-        [(adapter.sha256, adapter.weight) for adapter in adapters]
-        for adapters in (session.adapters, player.identity.adapters)
-    )
-    if ours != theirs:
+    if session.adapters != player.identity.adapters:
         named = ", ".join(f"{a.path}={a.weight:g}" for a in session.adapters) or "none"
         raise OptionError(f"the session was made with other adapters: load it with {named}")
