@@ -15,11 +15,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cadenza.errors import Unavailable
+import cadenza
+from cadenza.checkpoints import resolve
+from cadenza.errors import RecipeError, Unavailable
 from cadenza.jobs.store import Store
+from cadenza.model import Model
 from cadenza.server.fleet import SLOTS, STREAMS, Fleet, Kit
 from tests import postgres
 from tests.service import until as soon
+from tests.test_adapters import make as make_adapter
 from tests.test_worker import Listener
 
 pytest.importorskip("ray", reason="Ray is not installed")
@@ -82,11 +86,15 @@ def submit(client: httpx.Client, duration: float) -> str:
     return str(answer.json()["id"])
 
 
-def test_forty_jobs_and_a_death(cluster: Cluster, database: str, tmp_path: Path) -> None:
+def test_forty_jobs_and_a_death(
+    cluster: Cluster, database: str, tmp_path: Path, torch_nano: Model
+) -> None:
     results = tmp_path / "shared"
+    adapter = make_adapter(resolve("nano").folder, tmp_path / "adapter", seed=1)
     command = [sys.executable, "-m", "cadenza", "serve", "--port", "0", "--backend", "torch"]
     command += ["--executor", "ray", "--address", cluster.address, "--workers", "2"]
     command += ["--folder", str(tmp_path / "own"), "--results", f"file://{results}"]
+    command += ["--adapter", f"{adapter}=0.5"]
     environment = os.environ | {"CADENZA_DATABASE": database}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
         assert server.stdout is not None
@@ -111,6 +119,16 @@ def test_forty_jobs_and_a_death(cluster: Cluster, database: str, tmp_path: Path)
             until(lambda kept=kept, job=job: os.listdir(kept) == [str(job.attempt)])
             music = client.get(f"/v1/jobs/{job.id}/files/music.wav")
             assert len(music.content) > 2 * 32_000
+        # They played with the adapter, as the model here does with it, and not without.
+        [played] = client.get("/v1/models").json()
+        assert [one["path"] for one in played["adapters"]] == [str(adapter)]
+        taken = tmp_path / "music.wav"
+        taken.write_bytes(music.content)
+        adapted = cadenza.load("nano", offline=True, backend="torch", adapters={adapter: 0.5})
+        made = cadenza.verify(taken, model=adapted)
+        assert made.same and made.recipe.model.adapters == adapted.identity.adapters
+        with pytest.raises(RecipeError, match="other adapters"):
+            cadenza.verify(taken, model=torch_nano)
         # Ray began it again, and a stream comes through the worker that plays it.
         until(lambda: len(cluster.workers()) == 2 and victim not in cluster.workers())
         heard = client.get("/v1/stream", params={"prompt": "pads", "duration": 1.0})
