@@ -115,7 +115,7 @@ def test_what_progress_raises_cancels(client: Client, service: Service) -> None:
     with pytest.raises(Cancelled, match="enough"):
         client.generate("x", duration=120, seed=1, progress=stop)
     owner = service.store.keys.all()[-1].id
-    until(lambda: service.store.queue.counts(owner)["running"] == 0)
+    until(lambda: not service.store.queue.history(owner, states=["running"]))
     assert service.store.queue.history(owner)[0].state == "cancelled"
 
 

@@ -110,7 +110,7 @@ def test_forty_jobs_and_a_death(
         until(lambda: store.queue.counts()["running"] == 2 * SLOTS)  # and others wait
         victim = cluster.workers()[0]
         os.kill(victim, signal.SIGKILL)
-        until(lambda: store.queue.counts()["done"] == JOBS)
+        until(lambda: store.queue.endings()["done"] == JOBS)
         # Each is there once: its row says which attempt counts, and no other left anything.
         jobs = [store.queue.get(id) for id in ids]
         assert max(job.attempt for job in jobs) == 2  # the dead one had some

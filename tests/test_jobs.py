@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 
 from cadenza.errors import AccessDenied, Busy, Conflict, NotFound, OptionError, Unavailable
 from cadenza.jobs import database as database_module
 from cadenza.jobs.access import Keys
 from cadenza.jobs.database import Database
 from cadenza.jobs.queue import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job, JobQueue
-from cadenza.jobs.tables import metadata
+from cadenza.jobs.tables import jobs, metadata
 from tests.postgres import Postgres, binaries, running
 
 FILE = {"name": "music.wav", "bytes": 10}
@@ -71,6 +74,26 @@ def queue(database: Database, clock: Clock) -> JobQueue:
 def submit(queue: JobQueue, owner: str = "anna", **options: object) -> Job:
     job, _ = queue.submit(owner, "generate", {"prompt": "jazz"}, **options)  # type: ignore[arg-type]
     return job
+
+
+def ended(owner: str, number: int) -> dict[str, Any]:
+    """A row of the table."""
+    return {
+        "id": f"{number:032x}",
+        "owner": owner,
+        "kind": "generate",
+        "request": {"prompt": "jazz"},
+        "state": DONE,
+        "priority": 0,
+        "turn": number,
+        "created": float(number),
+        "finished": float(number),
+        "attempt": 1,
+        "cancelling": False,
+        "progress": 1.0,
+        "files": [FILE],
+        "bytes": FILE["bytes"],
+    }
 
 
 def leased(queue: JobQueue, worker: str = "w") -> Job:
@@ -171,8 +194,6 @@ def test_history_in_pages(queue: JobQueue, clock: Clock) -> None:
     queue.cancel(ids[0])
     assert [job.id for job in queue.history("anna", states=[CANCELLED])] == [ids[0]]
     assert queue.history("anna", kind="midi") == []
-    assert queue.counts("anna") == {QUEUED: 6, RUNNING: 0, DONE: 0, FAILED: 0, CANCELLED: 1}
-    assert queue.counts("boris")[QUEUED] == 0
 
 
 def test_an_idempotency_key_makes_one_job(queue: JobQueue) -> None:
@@ -397,7 +418,78 @@ def test_every_job_is_done_once_by_many_workers_some_of_which_vanish(
         thread.join()
     work("last")
     assert sorted(results) == sorted(ids)
-    assert queue.counts()[DONE] == 40
+    assert queue.counts() == {QUEUED: 0, RUNNING: 0}
+    assert queue.endings() == {DONE: 40, FAILED: 0, CANCELLED: 0}
+
+
+# ── A million jobs ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_ending_is_counted_once(database: Database, clock: Clock) -> None:
+    queue = JobQueue(database, now=clock, max_attempts=1)
+    cancelled, stopped, done, failed, lost, waiting = (submit(queue).id for _ in range(6))
+    for _ in range(2):
+        queue.cancel(cancelled)
+    queue.get(waiting)
+    held = {job.id: job for job in (leased(queue) for _ in range(4))}
+    queue.cancel(stopped)
+    for id, state in ((stopped, CANCELLED), (done, DONE), (failed, FAILED)):
+        assert queue.finish(held[id], state)
+        assert not queue.finish(held[id], state)
+    assert queue.counts() == {QUEUED: 1, RUNNING: 1} and queue.depth() == 2
+    queue.reap("w")
+    assert queue.get(lost).state == FAILED
+    ended = {DONE: 1, FAILED: 2, CANCELLED: 2}
+    assert queue.endings() == ended
+    clock.time += 1e6
+    assert len(queue.expire(max_age=1, max_bytes=0)) == 5
+    assert queue.endings() == ended and queue.counts() == {QUEUED: 1, RUNNING: 0}
+
+
+def test_what_has_ended_is_counted_when_a_service_is_updated(database: Database) -> None:
+    with database.writing() as connection:
+        for undone in (
+            "DROP TABLE endings",
+            "DROP INDEX ix_jobs_state_owner_turn",
+            "UPDATE alembic_version SET version_num = '0001'",
+        ):
+            connection.exec_driver_sql(undone)
+        connection.execute(jobs.insert(), [ended("anna", n) for n in range(3)])
+    database.migrate()
+    assert JobQueue(database).endings() == {DONE: 3, FAILED: 0, CANCELLED: 0}
+
+
+def test_nothing_that_is_asked_all_the_time_reads_what_has_ended(database: Database) -> None:
+    """By the plans of the databases themselves."""
+    sqlite = database.url.startswith("sqlite")
+    with database.writing() as connection:
+        connection.execute(jobs.insert(), [ended("anna", n) for n in range(5000)])
+    if not sqlite:  # PostgreSQL does it by itself after a while, SQLite does not
+        with database.writing() as connection:
+            connection.exec_driver_sql("ANALYZE")
+    queue = JobQueue(database)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
+        if "jobs" in statement and not statement.startswith("INSERT"):
+            asked.append((statement, values))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    queue.counts(), queue.endings(), queue.oldest()
+    submit(queue, max_open=5, idempotency_key="k")
+    job = leased(queue)
+    queue.renew({job: 0.5}), queue.reap()
+    queue.finish(job, DONE)
+    event.remove(Engine, "before_cursor_execute", note)
+    explain = "EXPLAIN QUERY PLAN " if sqlite else "EXPLAIN "
+    good = re.compile(r"ix_jobs_state_\w+|pk_jobs|uq_jobs_owner_idempotency_key|autoindex_jobs_\d")
+    with database.reading() as connection:
+        for statement, values in asked:
+            plan = str(connection.exec_driver_sql(explain + statement, values).all())
+            assert good.search(plan) or "endings" in statement, f"{statement}\n{plan}"
+            bad = re.search(r"SCAN jobs|Seq Scan on jobs|ix_jobs_owner_created", plan)
+            assert not bad, f"{statement}\n{plan}"
+    assert len(asked) > 10
 
 
 # ── Expiry ──────────────────────────────────────────────────────────────────────────────────────

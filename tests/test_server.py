@@ -495,6 +495,7 @@ def test_status(client: httpx.Client) -> None:
     submit(client)
     text = client.get("/metrics").text
     assert re.search(r'cadenza_jobs\{state="queued"\} \d', text)
+    assert re.search(r'cadenza_jobs_ended_total\{state="done"\} \d', text)
     assert re.search(r'cadenza_requests_total\{path="/v1/jobs",status="201"\} \d', text)
     assert "cadenza_workers 1.0" in text
 

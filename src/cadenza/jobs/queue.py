@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, or_,
 
 from cadenza.errors import Busy, Conflict, NotFound
 from cadenza.jobs.database import Database
-from cadenza.jobs.tables import jobs
+from cadenza.jobs.tables import endings, jobs
 
 MAX_QUEUED = 1000
 MAX_ATTEMPTS = 3
@@ -32,7 +33,7 @@ FULL_SECONDS = 10.0  # after which to try again when the queue is full
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 OPEN = (QUEUED, RUNNING)
-STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
+STATES = (*OPEN, DONE, FAILED, CANCELLED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +204,7 @@ class JobQueue:
             if owner is not None:
                 mine &= jobs.c.owner == owner
             waits = jobs.c.state == QUEUED
-            connection.execute(
+            left = connection.scalars(
                 update(jobs)
                 .where(mine, jobs.c.state.in_(OPEN))
                 .values(
@@ -211,23 +212,28 @@ class JobQueue:
                     finished=case((waits, self._now()), else_=None),
                     cancelling=True,
                 )
+                .returning(jobs.c.state)
             )
+            _count_endings(connection, left)
         return self.get(id, owner)
 
-    def counts(self, owner: str | None = None) -> dict[str, int]:
-        """How many jobs are in each state."""
-        query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
-        if owner is not None:
-            query = query.where(jobs.c.owner == owner)
+    def counts(self) -> dict[str, int]:
+        """How many jobs are queued, and how many are running."""
+        query = (
+            select(jobs.c.state, func.count()).where(jobs.c.state.in_(OPEN)).group_by(jobs.c.state)
+        )
         with self._database.reading() as connection:
             found = {state: count for state, count in connection.execute(query)}
-        return {state: found.get(state, 0) for state in STATES}
+        return {state: found.get(state, 0) for state in OPEN}
+
+    def endings(self) -> dict[str, int]:
+        """How many jobs were ever done, failed or cancelled, those that have expired included."""
+        with self._database.reading() as connection:
+            return {state: count for state, count in connection.execute(select(endings))}
 
     def depth(self) -> int:
         """How many jobs are queued or running."""
-        query = select(func.count()).select_from(jobs).where(jobs.c.state.in_(OPEN))
-        with self._database.reading() as connection:
-            return connection.scalar(query) or 0
+        return sum(self.counts().values())
 
     def oldest(self) -> float:
         """Seconds that the longest waiting job has waited, 0 where none waits."""
@@ -309,6 +315,7 @@ class JobQueue:
                     **done,
                 )
             )
+            _count_endings(connection, [state] * ended.rowcount)
             return ended.rowcount == 1
 
     def give_back(self, job: Job) -> None:
@@ -351,6 +358,7 @@ class JobQueue:
                     message = f"the worker stopped in each of {row.attempt} attempts"
                     error = {"kind": "Unavailable", "message": message}
                     connection.execute(update(jobs).where(jobs.c.id == row.id).values(error=error))
+            _count_endings(connection, (row.state for row in taken))
         return len(taken)
 
     # ── For the one who tidies up ───────────────────────────────────────────────────────────────
@@ -396,6 +404,15 @@ def _held(job: Job) -> ColumnElement[bool]:
         jobs.c.worker == job.worker,
         jobs.c.attempt == job.attempt,
     )
+
+
+def _count_endings(connection: Connection, states: Iterable[str]) -> None:
+    """Last in a transaction, and in one order, so that no two wait for each other."""
+    for state, count in sorted(Counter(states).items()):
+        if state not in OPEN:
+            connection.execute(
+                update(endings).where(endings.c.state == state).values(jobs=endings.c.jobs + count)
+            )
 
 
 def _fetch(connection: Connection, condition: ColumnElement[bool], limit: int = 1) -> list[Job]:

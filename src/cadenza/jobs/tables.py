@@ -52,7 +52,15 @@ jobs = Table(
     Column("bytes", BigInteger, nullable=False),
     UniqueConstraint("owner", "idempotency_key"),
     Index(None, "state", "priority", "turn"),
+    Index(None, "state", "owner", "turn"),
     Index(None, "owner", "created"),
+)
+
+endings = Table(  # how many jobs have ever ended, and how; jobs expire, this stays
+    "endings",
+    metadata,
+    Column("state", String(16), primary_key=True),
+    Column("jobs", BigInteger, nullable=False),
 )
 
 uploads = Table(
@@ -91,4 +99,4 @@ workers = Table(
     Column("model", JSON, nullable=False),  # what it plays
 )
 
-__all__ = ["jobs", "keys", "metadata", "uploads", "workers"]
+__all__ = ["endings", "jobs", "keys", "metadata", "uploads", "workers"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -85,12 +85,14 @@ class Metrics:
         )
         self.registry.register(self)
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         store = self._context.store
-        jobs = GaugeMetricFamily("cadenza_jobs", "Jobs by state", labels=["state"])
-        for state, count in store.queue.counts().items():
-            jobs.add_metric([state], count)
-        yield jobs
+        waiting = GaugeMetricFamily("cadenza_jobs", "Jobs that wait or run", labels=["state"])
+        ended = CounterMetricFamily("cadenza_jobs_ended", "Jobs that have ended", labels=["state"])
+        for family, counts in ((waiting, store.queue.counts()), (ended, store.queue.endings())):
+            for state, count in counts.items():
+                family.add_metric([state], count)
+            yield family
         cards = store.workers.alive()
         numbers = {
             "cadenza_queue_oldest_seconds": ("The longest wait", store.queue.oldest()),
