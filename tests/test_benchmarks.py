@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from benchmarks.listener import Listener, taught
 from benchmarks.notes import note_f1, transcribe
 from benchmarks.pieces import PIECE_SECONDS
 from benchmarks.plot import plot
-from benchmarks.prompts import Prompt, read_prompts
+from benchmarks.prompts import PEOPLE, Prompt, read_people, read_prompts
 from benchmarks.table import table, write_json
 from benchmarks.takes import takes
 from benchmarks.verdicts import Verdict, accuracy, chance, matched_accuracy, octave_errors
@@ -233,9 +234,22 @@ def test_prompts_ask_for_enough_and_are_not_captions() -> None:
     def plain(text: str) -> str:
         return text.lower().strip(" .!")
 
-    texts = {plain(prompt.text) for prompt in prompts}
-    assert len(texts) == len(prompts)
+    texts = {plain(prompt.text) for prompt in [*prompts, *read_people()]}
+    assert len(texts) == len(prompts) + len(read_people())
     assert not texts & {plain(text) for text in caption_samples(20_000, seed=1, each=100)}
+
+
+def test_prompts_of_people_name_their_source_and_are_read_from_their_words() -> None:
+    sources = tomllib.loads(PEOPLE.read_text("utf-8"))["source"]
+    assert len({source["name"] for source in sources}) == len(sources) >= 10
+    prompts = read_people()
+    assert len(prompts) >= 60
+    assert sum(any(_asks(prompt, name) for name in FIGURES) for prompt in prompts) >= 50
+    for prompt in prompts:
+        labels = prompt.labels
+        assert labels.instrument in {*INSTRUMENTS, None}
+        assert labels.tempo is None or f"{labels.tempo:.0f}" in prompt.text
+        assert labels.mode is None or labels.mode in prompt.text
 
 
 # The commands

@@ -135,6 +135,8 @@ def test_a_prompt_is_read_for_what_can_be_heard() -> None:
     assert wishes_of("a sad waltz in a minor key, no drums").mode == "minor"
     assert wishes_of("a sad waltz in a minor key, no drums").drums is False
     assert wishes_of("bright chords in major, percussion").mode == "major"
+    for part in ("intense percussions", "an 808 kick", "crisp hi-hats", "a loud snare"):
+        assert wishes_of(f"a beat with {part}").drums is True
     for nothing in (None, "", "a dream of the sea", "a minor incident in a major city"):
         assert wishes_of(nothing) == Wishes()
     assert wishes_of("grindcore, 900 bpm").tempo is None  # nobody plays that, and nothing breaks

@@ -12,7 +12,9 @@ from cadenza.types import Key
 _MODE = re.compile(
     r"\bin (major|minor)(?=\s*(?:[,.;]|$))|\b(major|minor) (?:key|mode|chords?|scale)\b"
 )
-_DRUMS = re.compile(r"\b(?:drums?|drum ?kit|drum machine|drumbeat|breakbeat|percussion)\b")
+_DRUMS = re.compile(
+    r"\b(?:drums?|drum ?kit|drum machine|drumbeat|breakbeat|percussions?|kick|snares?|hi-?hats?)\b"
+)
 _NO_DRUMS = re.compile(r"\b(?:no|without|sans|minus)(?: any)? (?:drums?|percussion)\b|\bdrumless\b")
 
 
