@@ -31,6 +31,7 @@ LAYERS = (
         "tags",
         "spectrum",
         "devices",
+        "pages",
     },
     {"audio"},
     {"request", "states", "speaker", "beats"},

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +16,7 @@ from cadenza.evaluation.collection import Collection
 from cadenza.evaluation.evaluation import Evaluation
 from cadenza.evaluation.piece import Piece
 from cadenza.evaluation.words import value_in_words
+from cadenza.pages import filled
 from cadenza.show.view import RANGE, pooled
 from cadenza.types import FloatArray
 
@@ -64,10 +63,7 @@ def encode(evaluation: Evaluation, place: Path) -> bytes:
         "levels": _each(evaluation, _levels),
         "map": _map(evaluation),
     }
-    template = files("cadenza.evaluation").joinpath("page.html").read_text(encoding="utf-8")
-    # A prompt may say «</script>», which must not end the script that holds it.
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-    return template.replace("__EVALUATION__", text).encode()
+    return filled("cadenza.evaluation", data)
 
 
 def _facts(evaluation: Evaluation) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
+from cadenza.pages import filled
 from cadenza.studio.roles import role_named
 from cadenza.studio.session import Session, Track
 from cadenza.types import Audio
@@ -40,10 +39,7 @@ def encode(session: Session, mix: Audio, tracks: Mapping[str, Audio]) -> bytes:
         "seconds": grid.samples / grid.rate,
         "parts": [whole, *(_part(track, tracks[track.name]) for track in session.tracks)],
     }
-    template = files("cadenza.studio").joinpath("page.html").read_text(encoding="utf-8")
-    # A prompt may say «</script>», which must not end the script that holds it.
-    text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
-    return template.replace("__SESSION__", text).encode()
+    return filled("cadenza.studio", data)
 
 
 def _part(track: Track, audio: Audio) -> dict[str, Any]:
