@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-PROMPT = "lo-fi jazz piano, rainy night, 80 bpm"
-PROMPTS = [PROMPT, "upbeat funk with slap bass", "ambient pads, slow", "rock guitar, 120 bpm"]
+from benchmarks.stopwatch import PROMPT, Figures, peak, steps_of
 
-Figures = dict[str, Any]
+PROMPTS = [PROMPT, "upbeat funk with slap bass", "ambient pads, slow", "rock guitar, 120 bpm"]
 
 
 def main() -> None:
@@ -26,7 +25,7 @@ def main() -> None:
     kind, precision = engine.split(":")
     run = _transformers if kind == "transformers" else _cadenza
     figures = run(folder, kind, precision, task, seconds)
-    figures["peak_gb"] = _peak() / 1e9
+    figures["peak_gb"] = peak() / 1e9
     print(json.dumps(figures))
 
 
@@ -58,7 +57,7 @@ def _transformers(folder: Path, kind: str, precision: str, task: str, seconds: f
             logits_processor=LogitsProcessorList([clock]),
         )
     done = time.perf_counter()
-    return {"load": loaded - begun, "total": done - loaded} | _steps(np.diff(steps))
+    return {"load": loaded - begun, "total": done - loaded} | steps_of(np.diff(steps))
 
 
 def _cadenza(folder: Path, kind: str, precision: str, task: str, seconds: float) -> Figures:
@@ -95,24 +94,7 @@ def _cadenza(folder: Path, kind: str, precision: str, task: str, seconds: float)
     takes = model.generate_batch(requests)
     figures["total"] = time.perf_counter() - start
     figures["codec"] = _codec_seconds(lambda: model._codec.decode(takes[0].codes))
-    return figures | _steps(np.array(steps))
-
-
-def _peak() -> int:
-    """The most bytes that were resident. (``ru_maxrss`` would count the parent's, too.)"""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (kilobytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
-    return 1024 * int(kilobytes)
-
-
-def _steps(seconds: Any) -> Figures:
-    """Milliseconds of the first and last hundred steps, of one early and one late, of all."""
-    ms = 1000 * np.asarray(seconds)
-    figures = {"first_ms": ms[:100], "last_ms": ms[-100:]}
-    if len(ms) >= 125:
-        figures["step_100_ms"] = ms[75:125]
-    medians = {name: float(np.median(part)) for name, part in figures.items()}
-    return medians | {"mean_ms": float(ms.mean())}
+    return figures | steps_of(np.array(steps))
 
 
 def _codec_seconds(decode: Callable[[], Any]) -> float:

@@ -3,6 +3,10 @@
 Every engine runs in a process of its own, in turn, round after round, so that what else the machine
 does hits all of them alike; figures are medians. Random weights of the published shape stand in
 for real ones (``--model FOLDER`` takes a real checkpoint).
+
+With ``--audiocraft PYTHON`` that rival runs, too: the Python of a virtual environment of its own
+(``pip install torch==2.13.0 transformers av einops encodec flashy hydra-core julius librosa
+num2words omegaconf sentencepiece spacy torchmetrics``, then ``pip install --no-deps audiocraft``).
 """
 
 from __future__ import annotations
@@ -13,23 +17,22 @@ import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
-from benchmarks.contestant import PROMPT
 from benchmarks.shapes import DECODERS, folder_of
+from benchmarks.stopwatch import PROMPT, Figures
 from benchmarks.table import table, write_json
 
 RIVALS = ("transformers:fp32", "transformers:bf16")
+AUDIOCRAFT = "audiocraft:fp32"
 OURS = ("torch:fp32", "openvino:fp32", "openvino:bf16", "openvino:int8", "openvino:int4")
 LIVE = ("openvino:int8", "openvino:int4")  # what is played live, and in batches
 BITS = {"fp32": 32, "bf16": 16, "int8": 8, "int4": 4.5}  # a weight of the decoder, scales included
-
-Figures = dict[str, float]
 
 
 def main() -> None:
@@ -39,10 +42,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="of music")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engines", nargs="+", default=[*RIVALS, *OURS])
+    parser.add_argument("--audiocraft", metavar="PYTHON", help="one that has audiocraft")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     arguments = parser.parse_args()
     folder = arguments.model or folder_of(arguments.shape)
-    figures = measure(folder, arguments.engines, arguments.seconds, arguments.rounds)
+    contest = Contest(folder, arguments.audiocraft)
+    engines = [AUDIOCRAFT] * bool(arguments.audiocraft) + arguments.engines
+    figures = contest.measure(engines, arguments.seconds, arguments.rounds)
     bandwidth = memory_bandwidth()
     weights = _decoder_weights(folder)
     print(f"\n{folder.name}, {arguments.seconds:g} s of music, on {machine()}")
@@ -55,32 +61,51 @@ def main() -> None:
         write_json(arguments.json, everything)
 
 
-def measure(folder: Path, engines: list[str], seconds: float, rounds: int) -> dict[str, Figures]:
-    """Medians over the rounds, by engine."""
-    runs: dict[str, list[Figures]] = {engine: [] for engine in engines}
-    for engine in engines:
-        if engine in OURS:
-            runs[engine].append(_renamed(_run(folder, engine, "load", 0), {"load": "first_load"}))
-    for number in range(rounds):
+@dataclass(frozen=True)
+class Contest:
+    """On a checkpoint; ``audiocraft`` is the Python that has that rival."""
+
+    folder: Path
+    audiocraft: str | None = None
+
+    def measure(self, engines: list[str], seconds: float, rounds: int) -> dict[str, Figures]:
+        """Medians over the rounds, by engine."""
+        runs: dict[str, list[Figures]] = {engine: [] for engine in engines}
         for engine in engines:
-            _say(f"round {number + 1} of {rounds}: {engine}")
-            figures = _run(folder, engine, "take", seconds)
-            if engine in LIVE:
-                figures["first_sound"] = _run(folder, engine, "stream", seconds)["first_sound"]
-                figures["four_total"] = _run(folder, engine, "four", seconds)["total"]
-                figures["from_shell"] = seconds_from_the_shell(folder, engine)
-            runs[engine].append(figures)
-    for engine in engines:
-        if engine in OURS:
-            _say(f"thirty seconds: {engine}")
-            long = _run(folder, engine, "take", 30)
-            late = {"last_ms": "step_1500_ms", "step_100_ms": "step_100_ms"}
-            runs[engine].append(_renamed(long, late))
-    names = {engine: sorted({name for run in runs[engine] for name in run}) for engine in engines}
-    return {
-        engine: {name: median(r[name] for r in runs[engine] if name in r) for name in names[engine]}
-        for engine in engines
-    }
+            if engine in OURS:
+                runs[engine].append(_renamed(self.run(engine, "load"), {"load": "first_load"}))
+        for number in range(rounds):
+            for engine in engines:
+                _say(f"round {number + 1} of {rounds}: {engine}")
+                figures = self.run(engine, "take", seconds)
+                if engine in LIVE:
+                    figures["first_sound"] = self.run(engine, "stream", seconds)["first_sound"]
+                    figures["four_total"] = self.run(engine, "four", seconds)["total"]
+                    figures["from_shell"] = seconds_from_the_shell(self.folder, engine)
+                runs[engine].append(figures)
+        for engine in engines:
+            if engine in OURS:
+                _say(f"thirty seconds: {engine}")
+                late = {"last_ms": "step_1500_ms", "step_100_ms": "step_100_ms"}
+                runs[engine].append(_renamed(self.run(engine, "take", 30), late))
+        return {engine: _medians(found) for engine, found in runs.items()}
+
+    def run(self, engine: str, task: str, seconds: float = 0) -> Figures:
+        """One task in a process of its own."""
+        command = [sys.executable, "-m", "benchmarks.contestant", str(self.folder), engine, task]
+        if engine == AUDIOCRAFT:
+            command = [str(self.audiocraft), "-m", "benchmarks.audiocraft_contestant"]
+            command.append(str(self.folder))
+        made = subprocess.run([*command, str(seconds)], capture_output=True, text=True)
+        if made.returncode:
+            raise SystemExit(f"{engine} failed:\n{made.stderr[-2000:]}")
+        figures: Figures = json.loads(made.stdout.splitlines()[-1])
+        return figures
+
+
+def _medians(runs: list[Figures]) -> Figures:
+    names = sorted({name for run in runs for name in run})
+    return {name: median(run[name] for run in runs if name in run) for name in names}
 
 
 def report(figures: dict[str, Figures], seconds: float, weights: int, bandwidth: float) -> str:
@@ -172,15 +197,6 @@ def _decoder_weights(folder: Path) -> int:
         for name, shape in shapes.items()
         if name.startswith("decoder.") and len(shape) == 2 and "embed" not in name
     )
-
-
-def _run(folder: Path, engine: str, task: str, seconds: float) -> Figures:
-    command = [sys.executable, "-m", "benchmarks.contestant", str(folder), engine, task]
-    made = subprocess.run([*command, str(seconds)], capture_output=True, text=True)
-    if made.returncode:
-        raise SystemExit(f"{engine} failed:\n{made.stderr[-2000:]}")
-    figures: dict[str, Any] = json.loads(made.stdout.splitlines()[-1])
-    return figures
 
 
 def _renamed(figures: Figures, names: dict[str, str]) -> Figures:
