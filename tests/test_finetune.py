@@ -140,6 +140,7 @@ def test_corrupt_silent_and_repeated_files_are_left_out_and_listed(
     (folder / "empty.wav").write_bytes(b"")
     (folder / "notes.txt").write_text("not a sound")
     (folder / ".hidden.wav").write_bytes(b"x")
+    os.mkfifo(folder / "pipe.wav")  # whoever opened it would wait for ever
     write(silence(10.0), folder / "silent.wav")
     write(sine(0.2), folder / "short.wav")
     shutil.copy(folder / "1.flac", folder / "again.flac")

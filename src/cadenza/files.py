@@ -1,4 +1,7 @@
-"""Whole files or none: a reader never sees half of one, and a failure keeps what was there."""
+"""Whole files or none: a reader never sees half of one, and a failure keeps what was there.
+
+And which files a folder holds.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cadenza.errors import OutputError
+from cadenza.errors import OptionError, OutputError
 
 
 def check_place(path: str | os.PathLike[str]) -> Path:
@@ -68,3 +71,21 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError(f"cannot write {place}: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def files_below(folder: Path, besides: Path | None = None) -> Iterator[Path]:
+    """The ordinary files of a folder and of those in it, as they are found, but for what lies in
+    ``besides``; hidden ones are left alone.
+
+    Raises:
+        OptionError: no such folder.
+    """
+    if not folder.is_dir():
+        raise OptionError(f"{folder} is not a folder: give one with sounds in it")
+    for place, folders, names in os.walk(folder):
+        here = Path(place)
+        folders[:] = [
+            name for name in folders if name[0] != "." and (here / name).resolve() != besides
+        ]
+        found = (here / name for name in names if name[0] != ".")
+        yield from (path for path in found if path.is_file())

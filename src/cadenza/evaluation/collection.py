@@ -12,6 +12,7 @@ import numpy as np
 from cadenza.errors import AudioError
 from cadenza.evaluation.embedding import Values
 from cadenza.evaluation.piece import Piece, measure
+from cadenza.files import files_below
 from cadenza.types import Progress
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif")
@@ -48,18 +49,11 @@ def sounds_in(folder: str | os.PathLike[str]) -> list[Path]:
     """The sound files of a folder and of those in it, by name; hidden ones are left alone.
 
     Raises:
-        AudioError: no folder, no sound in it, or far too many.
+        OptionError: no such folder.
+        AudioError: no sound in it, or far too many.
     """
     place = Path(folder)
-    if not place.is_dir():
-        raise AudioError(f"{place} is not a folder: give one with sounds in it")
-    found = sorted(
-        path
-        for path in place.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(place).parts)
-    )
+    found = sorted(path for path in files_below(place) if path.suffix.lower() in SUFFIXES)
     if not found:
         raise AudioError(
             f"{place} holds no sound: put files in it that end in {', '.join(SUFFIXES)}"

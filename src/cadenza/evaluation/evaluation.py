@@ -112,8 +112,8 @@ def evaluate(
         progress: told how many of the files are done.
 
     Raises:
-        AudioError: a folder that is absent, or without a sound that can be used.
-        OptionError: the reference is the folder itself.
+        AudioError: a folder without a sound that can be used.
+        OptionError: a folder that is absent, or the reference is the folder itself.
     """
     if reference is not None and Path(folder).resolve() == Path(reference).resolve():
         raise OptionError(f"{folder} cannot be its own reference: give another folder")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +12,7 @@ import numpy as np
 from cadenza.audio import measure, momentary_loudness, normalise, read_blocks, resample
 from cadenza.beats import Analysis, analyse
 from cadenza.errors import OptionError
+from cadenza.files import files_below
 from cadenza.spectrum import band_power, mel_filters
 from cadenza.types import Audio, FloatArray
 
@@ -44,15 +44,10 @@ def files_in(folder: Path, besides: Path) -> list[Path]:
     Raises:
         OptionError: no such folder, or more files than a person can mean.
     """
-    if not folder.is_dir():
-        raise OptionError(f"{folder} is not a folder: give one with sounds in it")
     found: list[Path] = []
-    for place, folders, names in os.walk(folder):
-        here = Path(place)
-        folders[:] = [
-            name for name in folders if name[0] != "." and (here / name).resolve() != besides
-        ]
-        found += [here / n for n in names if n[0] != "." and not n.lower().endswith(NOT_SOUND)]
+    for path in files_below(folder, besides):
+        if not path.name.lower().endswith(NOT_SOUND):
+            found.append(path)
         if len(found) > MAX_FILES:
             raise OptionError(f"{folder} holds more than {MAX_FILES} files: give a smaller one")
     return sorted(found)
