@@ -17,7 +17,8 @@ from cadenza.audio import read, resample
 from cadenza.beats import analyse
 from cadenza.errors import AudioError, OptionError, PromptError
 from cadenza.model import Model
-from cadenza.studio.loop import cut, loops, plan
+from cadenza.studio.beginning import AHEAD, attack_near
+from cadenza.studio.loop import Loop, cut, loops, plan
 from cadenza.studio.seam import joined, measure, room
 from cadenza.take import Take, read_recipe
 from cadenza.types import Audio, Codes
@@ -93,9 +94,64 @@ def test_length_and_tempo_are_exact(played: float, bars: int, recipe: cadenza.Re
     assert loop.on_downbeat and not loop.faults
     assert loop.heard == pytest.approx(played, rel=2e-3)
     thrice = Audio(np.tile(loop.audio.samples, 8 // bars), RATE)
-    heard = analyse(thrice, 128)
-    assert heard.tempo == pytest.approx(128, rel=2e-3)
-    assert min(heard.beats) < 0.05  # it begins on a beat
+    assert analyse(thrice, 128).tempo == pytest.approx(128, rel=2e-3)
+    assert first_sound(loop) <= AHEAD + 0.002  # it begins on a beat
+
+
+def first_sound(loop: Loop) -> float:
+    return float((np.abs(loop.audio.samples).max(axis=0) > 0.1).argmax()) / RATE
+
+
+KICKS = 0.37  # seconds until the first
+
+
+def four_on_the_floor(tempo: float, lead: float = 0.0) -> Audio:
+    """Bars of kicks of known place, the first of each the loudest, over hats and a quiet tune.
+
+    Args:
+        lead: seconds of soft noise that swells before each kick.
+    """
+    seconds = np.arange(round(0.2 * RATE)) / RATE
+    kick = np.sin(2 * np.pi * (55 * seconds + 3 * (1 - np.exp(-seconds / 0.03))))
+    kick *= np.exp(-seconds / 0.08)
+    noise = np.random.default_rng(5)
+    hat = 0.02 * noise.standard_normal(len(seconds)) * np.exp(-seconds / 0.015)
+    swell = 0.03 * noise.standard_normal(round(lead * RATE)) * np.linspace(0, 1, round(lead * RATE))
+    bar = np.floor((np.arange(20 * RATE) / RATE - KICKS) * tempo / 240)
+    pitches = 220 * 2 ** (bar % 2 * 5 / 12)  # the harmony changes where a bar begins
+    samples = 0.02 * np.sin(2 * np.pi * np.cumsum(pitches) / RATE)
+    for beat in range(int((19 - KICKS) * tempo / 60)):
+        place = round((KICKS + beat * 60 / tempo) * RATE)
+        samples[place : place + len(kick)] += (0.7 if beat % 4 == 0 else 0.5) * kick
+        samples[place - len(swell) : place] += swell
+        place += round(30 / tempo * RATE)
+        samples[place : place + len(hat)] += hat
+    return Audio(samples[None].astype(np.float32), RATE)
+
+
+@pytest.mark.parametrize("lead", [0.0, 0.05])
+@pytest.mark.parametrize(("tempo", "bars"), [(92.0, 1), (120.0, 4), (174.0, 2)])
+def test_a_loop_begins_just_ahead_of_its_kick(
+    tempo: float, bars: int, lead: float, recipe: cadenza.Recipe
+) -> None:
+    """The kick is the largest change of all, and yet no seam: that lies in what is before it."""
+    loop = cut(take_of(four_on_the_floor(tempo, lead), recipe), tempo, 4, bars)
+    assert loop.audio.samples.shape[1] == round(bars * 4 * 60 / tempo * RATE)
+    bar = 4 * 60 / tempo
+    off = (loop.start / loop.stretched - KICKS + bar / 2) % bar - bar / 2
+    assert abs(off) < 0.03 and loop.on_downbeat
+    assert 0 < first_sound(loop) <= AHEAD + 0.002
+    assert loop.seam.ok
+
+
+@settings(max_examples=30, deadline=None)
+@given(at=st.floats(0.1, 0.9), off=st.floats(-0.025, 0.025), quiet=st.floats(0, 0.02))
+def test_an_attack_is_found_within_two_milliseconds(at: float, off: float, quiet: float) -> None:
+    samples = quiet * np.random.default_rng(1).standard_normal(RATE)
+    seconds = np.arange(RATE - round(at * RATE)) / RATE
+    samples[round(at * RATE) :] += np.cos(2 * np.pi * 200 * seconds) * np.exp(-seconds / 0.1)
+    found = attack_near(samples.astype(np.float32), at + off, RATE) / RATE
+    assert found == pytest.approx(at, abs=0.002)
 
 
 def test_rendered_grooves_loop_on_their_downbeats(

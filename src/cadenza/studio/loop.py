@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cadenza import audio as sound
 from cadenza.beats import analyse
 from cadenza.errors import AudioError, OptionError
 from cadenza.files import write_atomically
 from cadenza.request import GenerateRequest, new_seed
-from cadenza.spectrum import band_power, mel_filters
 from cadenza.studio.align import LEAST_STRETCH, MOST_STRETCH, TRUSTED, Grid
 from cadenza.studio.asked import asked, check_tempo
 from cadenza.studio.audition import check_count
+from cadenza.studio.beginning import BEFORE, best_beginning
 from cadenza.studio.loopfile import with_loop_points
 from cadenza.studio.player import Player
-from cadenza.studio.seam import FLOOR, Seam, joined, measure, room
+from cadenza.studio.seam import Seam
 from cadenza.studio.stretch import stretch
 from cadenza.tags import Tags
 from cadenza.take import MAX_TITLE, Take
@@ -34,11 +32,7 @@ TOGETHER = 8  # takes in a batch
 MORE = 2.2  # times the length that is made, so that there are places to choose from
 UNKNOWN = 90.0  # beats a minute that lengths are reckoned with until the tempo is known
 NO_PULSE = 120.0  # the tempo where none was asked for and none is heard
-AHEAD = 0.025  # seconds before a beat in which the cut may lie: ahead of the attack
 BLIND = 0.1  # seconds between the places that are tried where no beat is heard
-BEFORE, AFTER = 0.2, 0.6  # seconds around a cut that are compared with those around the other
-FRAME, BANDS = 0.02, 40
-CLOSEST = 12  # places whose seam is measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,23 +191,22 @@ def cut(take: Take, tempo: float | None, meter: int, bars: int) -> Loop:
     factor, fault = _factor(trusted, grid.tempo)
     audio = stretch(take.audio, factor)
     downbeats = np.array(heard.downbeats) * factor if trusted else np.zeros(0)
-    starts = _starts(audio, downbeats, grid.samples)
-    on_downbeat = bool(starts)
-    if not starts:
-        starts = _starts(audio, np.arange(0, audio.duration, BLIND), grid.samples)
-    if not starts:
+    found = best_beginning(audio, downbeats, grid.samples)
+    on_downbeat = found is not None
+    if found is None:
+        found = best_beginning(audio, np.arange(0, audio.duration, BLIND), grid.samples)
+    if found is None:
         raise AudioError(
             f"the take lasts {audio.duration:.1f} s, too short for a loop of "
             f"{grid.samples / grid.rate:.1f} s: ask for fewer bars"
         )
-    start, whole, seam = _best(audio, starts, grid.samples)
     return Loop(
-        audio=whole,
+        audio=found.loop,
         grid=grid,
-        seam=seam,
+        seam=found.seam,
         heard=trusted,
         stretched=factor,
-        start=start / grid.rate,
+        start=found.start / grid.rate,
         on_downbeat=on_downbeat,
         faults=(fault,) if fault else (),
         recipe=take.recipe,
@@ -228,53 +221,3 @@ def _factor(heard: float | None, tempo: float) -> tuple[float, str]:
     if abs(off) > MOST_STRETCH:
         return 1.0, f"it plays {heard:.1f} bpm, not {tempo:g}"
     return (1 + off if abs(off) >= LEAST_STRETCH else 1.0), ""
-
-
-def _starts(audio: Audio, times: NDArray[np.float64], length: int) -> list[int]:
-    """Where a loop may begin: the quietest zero crossing just ahead of each of ``times``.
-
-    Those are left out that leave no room for the loop or for the crossfade before it.
-    """
-    mono = audio.samples.mean(axis=0)
-    starts = []
-    for time in times:
-        last = round(time * audio.rate)
-        first = max(last - round(AHEAD * audio.rate), room(audio.rate))
-        if first >= last or last + length > len(mono):
-            continue
-        part = mono[first - 1 : last]
-        crosses = (part[:-1] < 0) & (part[1:] >= 0)
-        # Where the wave does not cross it is low or silent: the smallest value will do.
-        size = np.where(crosses, np.abs(part[1:]), np.inf if crosses.any() else np.abs(part[1:]))
-        starts.append(first + int(size.argmin()))
-    return starts
-
-
-def _best(audio: Audio, starts: Sequence[int], length: int) -> tuple[int, Audio, Seam]:
-    """The start around which the music is most like that around the end, and whose seam is fine.
-
-    Where none is fine it is the one with the least noticeable seam.
-    """
-    tried = []
-    for start in _ranked(audio, starts, length)[:CLOSEST]:
-        whole = Audio(joined(audio.samples, start, length, audio.rate), audio.rate)
-        tried.append((start, whole, measure(whole)))
-        if tried[-1][2].ok:
-            return tried[-1]
-    return min(tried, key=lambda found: found[2].percentile)
-
-
-def _ranked(audio: Audio, starts: Sequence[int], length: int) -> list[int]:
-    """``starts``, that first around which the music is most like that around the end."""
-    hop = round(FRAME * audio.rate)
-    filters = mel_filters(audio.rate, 2 * hop, BANDS, 50.0, audio.rate / 2)
-    bands = 10 * np.log10(band_power(audio.samples.mean(axis=0), 2 * hop, hop, filters) + FLOOR)
-
-    def unlike(start: int) -> float:
-        first, second = start // hop, (start + length) // hop
-        before = min(round(BEFORE / FRAME), first)
-        after = min(round(AFTER / FRAME), len(bands) - second)
-        one = bands[first - before : first + after]
-        return float(np.abs(one - bands[second - before : second + after]).mean())
-
-    return sorted(starts, key=unlike)
