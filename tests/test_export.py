@@ -1,4 +1,4 @@
-"""What a session is for other programs: DAWproject, Reaper, a page, a zip; all read back."""
+"""What a session is for other programs: DAWproject, Reaper, a page; all read back."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ import pytest
 import soundfile
 
 from cadenza import audio as sound
-from cadenza.errors import SessionError
 from cadenza.midi import Track as MidiTrack
 from cadenza.midi import write as write_midi
 from cadenza.studio import page
 from cadenza.studio.band import plan
 from cadenza.studio.finishing import balanced, mix_session
 from cadenza.studio.folder import Folder
-from cadenza.studio.packing import pack
 from cadenza.studio.roles import role_named
 from cadenza.studio.session import Session
 from cadenza.types import Audio, Note
@@ -381,26 +379,3 @@ def test_the_page_shows_true_peaks(session: Session) -> None:
     text = page.encode(session, tone, tracks).decode()
     assert '"peaks": [[-1.0, 1.0]' in text or '"peaks": [[-1.0, 0.99' in text
     assert "</script><b>" not in text
-
-
-# ── The zip ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_session_is_packed_whole_and_nothing_else(folder: Folder) -> None:
-    (folder.path / "private.txt").write_text("not part of it")
-    archive = pack(folder)
-    with zipfile.ZipFile(archive) as packed:
-        names = {Path(name).relative_to("a session").as_posix() for name in packed.namelist()}
-        assert packed.testzip() is None
-        for name in ("session.json", "mix.wav", "tracks/bass.wav", "midi/piano.mid"):
-            assert packed.read(f"a session/{name}") == (folder.path / name).read_bytes()
-    there = {p.relative_to(folder.path).as_posix() for p in folder.path.rglob("*") if p.is_file()}
-    assert names == there - {"private.txt"}
-    first = archive.read_bytes()
-    with pytest.raises(SessionError, match="is there already"):
-        pack(folder)
-    assert pack(folder, force=True).read_bytes() == first
-    folder.save(replace(folder.load(), finished=False))
-    with pytest.raises(SessionError, match="is not finished"):
-        pack(folder, force=True)
-    folder.save(replace(folder.load(), finished=True))

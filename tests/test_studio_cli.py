@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -55,6 +56,32 @@ def test_a_band_is_mixed_remade_and_packed(session: Path, player: tuple[str, ...
     assert resumed.code == 0, resumed.errors
 
 
+def test_a_zip_is_mixed_and_remade_as_its_folder_is(
+    session: Path, player: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder, archive = tmp_path / "s", tmp_path / "s.zip"
+    shutil.copytree(session, folder)
+    assert run("mix", str(folder), "--zip").code == 0
+    kept = archive.read_bytes()
+    for words in (("mix",), ("remake", "--track", "bass", "--seed", "11", *player[2:])):
+        for place in (folder, archive):
+            result = run(words[0], str(place), *words[1:])
+            assert result.code == 0, result.errors
+        assert result.output.endswith(f"{archive}\n")
+        with zipfile.ZipFile(archive) as packed:
+            for place in (folder / "mix.wav", *folder.glob("*/*.wav"), *folder.glob("midi/*")):
+                name = place.relative_to(tmp_path).as_posix()
+                assert packed.read(name) == place.read_bytes(), name
+            assert json.loads(packed.read("s/session.json"))["tracks"][1]["seed"] != 3
+    assert archive.read_bytes() != kept
+    wrong = run("remake", str(archive), "--track", "kazoo")
+    assert wrong.code == 1 and "the session has no track 'kazoo'" in wrong.errors
+    answer = json.loads(run("resume", str(archive), "--json", *player[2:]).output)
+    assert (answer["folder"], answer["zip"]) == (None, str(archive))
+    assert answer["session"]["tracks"][1]["seed"] == 11
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["s", "s.zip"]
+
+
 def test_a_loop_is_exact_and_says_how_its_seam_is(player: tuple[str, ...], tmp_path: Path) -> None:
     place = tmp_path / "loop.wav"
     made = run("loop", "techno, 160 bpm", "--bars", "1", "-o", str(place), "--seed", "2", *player)
@@ -83,6 +110,7 @@ MISTAKES = [
     (("band", PROMPT, "--tracks", "bass", "-o", "x", "--how", "loud"), "together or layered"),
     (("mix", "nowhere"), "holds no session.json"),
     (("mix", "full"), "holds no session.json"),
+    (("mix", "file.txt"), "file.txt cannot be opened as a session: File is not a zip file"),
     (("resume", "nowhere"), "holds no session.json"),
     (("remake", "nowhere", "--track", "bass"), "holds no session.json"),
     (("loop", "techno, 128 bpm", "--bars", "0"), "1 to 64 bars, not 0"),

@@ -15,10 +15,11 @@ from cadenza.errors import OptionError
 
 if TYPE_CHECKING:
     from cadenza.model import Model
-    from cadenza.studio.folder import Folder
     from cadenza.studio.session import Session, Track
 
-Place = Annotated[Path, typer.Argument(metavar="SESSION", help="The folder of a session.")]
+Place = Annotated[
+    Path, typer.Argument(metavar="SESSION", help="The folder of a session, or its .zip.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Take the place of what is there.")]
 Zip = Annotated[bool, typer.Option("--zip", help="Pack it into a .zip beside the folder, too.")]
 
@@ -76,7 +77,7 @@ def band(
         session = make_band(
             loaded, prompt, names, output, force=force, progress=progress, **options
         )
-    _report(Folder.open(output), session, zip, force, as_json)
+    _report(output, session, zip, force, as_json)
 
 
 @o.with_loading_options
@@ -89,13 +90,13 @@ def resume(
 ) -> None:
     """Go on with a session that was begun and not finished."""
     from cadenza.studio.band import resume as go_on
-    from cadenza.studio.folder import Folder
+    from cadenza.studio.packing import opened
 
-    folder = Folder.open(place)
-    loaded = _load(folder.load(), place, loading, as_json)
-    with showing.progress("playing", as_json) as progress:
-        session = go_on(loaded, place, progress=progress)
-    _report(folder, session, zip, False, as_json)
+    with opened(place) as folder:
+        loaded = _load(folder.load(), place, loading, as_json)
+        with showing.progress("playing", as_json) as progress:
+            session = go_on(loaded, folder.path, progress=progress)
+    _report(place, session, zip, False, as_json)
 
 
 @o.with_loading_options
@@ -112,15 +113,17 @@ def remake(
 ) -> None:
     """Make one track of a session again; the others stay as they are."""
     from cadenza.studio.band import remake as make_again
-    from cadenza.studio.folder import Folder
+    from cadenza.studio.packing import opened
 
-    folder = Folder.open(place)
-    session = folder.load()
-    session.track(track)
-    loaded = _load(session, place, loading, as_json)
-    with showing.progress(f"playing {track}", as_json) as progress:
-        session = make_again(loaded, place, track, seed=seed, prompt=prompt, progress=progress)
-    _report(folder, session, False, False, as_json)
+    with opened(place) as folder:
+        session = folder.load()
+        session.track(track)
+        loaded = _load(session, place, loading, as_json)
+        with showing.progress(f"playing {track}", as_json) as progress:
+            session = make_again(
+                loaded, folder.path, track, seed=seed, prompt=prompt, progress=progress
+            )
+    _report(place, session, False, False, as_json)
 
 
 def _load(session: Session, place: Path, loading: dict[str, Any], quiet: bool) -> Model:
@@ -134,10 +137,11 @@ def _load(session: Session, place: Path, loading: dict[str, Any], quiet: bool) -
 def mix(place: Place, zip: Zip = False, force: Force = False, as_json: o.Json = False) -> None:
     """Mix a session again as its session.json says: the same mix, or another after an edit."""
     from cadenza.studio.finishing import mix_session
-    from cadenza.studio.folder import Folder
+    from cadenza.studio.packing import opened
 
-    folder = Folder.open(place)
-    _report(folder, mix_session(folder), zip, force, as_json)
+    with opened(place) as folder:
+        session = mix_session(folder)
+    _report(place, session, zip, force, as_json)
 
 
 def _own_prompts(texts: list[str]) -> dict[str, str]:
@@ -151,14 +155,19 @@ def _own_prompts(texts: list[str]) -> dict[str, str]:
     return prompts
 
 
-def _report(folder: Folder, session: Session, zip: bool, force: bool, as_json: bool) -> None:
+def _report(place: Path, session: Session, zip: bool, force: bool, as_json: bool) -> None:
     """What was found in each track and done to it, and where everything is."""
+    from cadenza.studio.folder import Folder
     from cadenza.studio.packing import pack
 
-    archive = pack(folder, force) if zip else None
+    place = place.resolve()
+    packed = place.is_file()
+    archive = place if packed else None
+    if zip and not packed:
+        archive = pack(Folder(place), force)
     if as_json:
         found = json.loads(session.to_json())
-        places = {"folder": str(folder.path), "zip": archive and str(archive)}
+        places = {"folder": None if packed else str(place), "zip": archive and str(archive)}
         print(json.dumps({**places, "session": found}, ensure_ascii=False))
         return
     from rich.table import Table
@@ -178,8 +187,9 @@ def _report(folder: Folder, session: Session, zip: bool, force: bool, as_json: b
     print(f"{session.bars} bars, {session.tempo:g} bpm{key}")
     for note in session.notes:
         print(note)
-    shown = os.path.relpath(folder.path)
-    print(f"{folder.path if shown.startswith('..') else shown}/mix.wav")
+    if not packed:
+        shown = os.path.relpath(place)
+        print(f"{place if shown.startswith('..') else shown}/mix.wav")
     if archive is not None:
         print(archive)
 

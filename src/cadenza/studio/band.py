@@ -21,6 +21,7 @@ from cadenza.studio.asked import asked
 from cadenza.studio.finishing import balanced, mix_session, with_notes
 from cadenza.studio.folder import Folder
 from cadenza.studio.mix import level_of
+from cadenza.studio.packing import opened
 from cadenza.studio.player import Player
 from cadenza.studio.roles import check_tracks, prompt_for, role_of
 from cadenza.studio.session import Session, Track
@@ -116,12 +117,19 @@ def resume(
 ) -> Session:
     """Go on with a session that was begun, to its end; a finished one is mixed again.
 
+    Args:
+        folder: or ``.zip``, here as in :func:`remake`.
+
     Raises:
         SessionError: there is none, or it is damaged.
         OptionError: another model than the session's.
         CadenzaError: as for :meth:`cadenza.Model.generate_batch`.
     """
-    place = Folder.open(folder)
+    with opened(folder) as place:
+        return _to_its_end(player, place, progress)
+
+
+def _to_its_end(player: Player, place: Folder, progress: Progress | None) -> Session:
     session = place.load()
     _check_player(session, player)
     tries = Tries(player, place, session, progress)
@@ -154,7 +162,16 @@ def remake(
         OptionError: no such track, or another model than the session's.
         CadenzaError: as for :meth:`cadenza.Model.generate_batch`.
     """
-    place = Folder.open(folder)
+    with opened(folder) as place:
+        begun = _to_make_again(place, player, track, seed, prompt)
+        place.midi(track).unlink(missing_ok=True)
+        place.save(begun)
+        return _to_its_end(player, place, progress)
+
+
+def _to_make_again(
+    place: Folder, player: Player, track: str, seed: int | None, prompt: str | None
+) -> Session:
     session = place.load()
     old = session.track(track)
     if not session.finished:
@@ -177,9 +194,7 @@ def remake(
     )
     begun = replace(session.with_track(changed), finished=False)
     begun.check()
-    place.midi(track).unlink(missing_ok=True)
-    place.save(begun)
-    return resume(player, place.path, progress=progress)
+    return begun
 
 
 def _settled(track: Track, tries: Tries, place: Folder) -> Track:

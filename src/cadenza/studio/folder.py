@@ -68,7 +68,7 @@ class Folder:
         """
         folder = cls(Path(os.path.realpath(path)))
         if not (folder.path / "session.json").is_file():
-            raise SessionError(f"{path} holds no session.json: give the folder of a session")
+            raise SessionError(f"{path} holds no session.json: give a session's folder or .zip")
         return folder
 
     def check_free(self, force: bool) -> None:
