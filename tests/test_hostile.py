@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 import socket
 import sqlite3
 import subprocess
@@ -114,6 +115,46 @@ def test_any_bytes_as_a_request(idle: Service, sent: bytes) -> None:
         assert client.get("/healthz").status_code == 200
 
 
+HEADERS = [
+    "Range: bytes=-99999999999999999999",
+    "Range: bytes=5-2,9-1,x",
+    "Range: bytes=" + ",".join(f"{n}-{n}" for n in range(0, 2000, 2)),
+    "If-Range: \xff\xfe",
+    "If-None-Match: " + "x" * 5000,
+    "Content-Length: -1",
+    "Content-Length: 18446744073709551616",
+    "Transfer-Encoding: chunked, identity",
+    "Authorization: Bearer \x00\xff",
+    "Authorization: Basic " + "A" * 5000,
+    "Idempotency-Key: " + "k" * 300,
+    "Origin: http://[",
+    "Origin: null",
+    "Cookie: " + "a=b; " * 5000,
+    "X-Forwarded-Host: evil.example",
+    "Last-Event-ID: ../../etc/passwd",
+    "Host: [::1",
+]
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda header: header[:30])
+def test_tricks_with_headers(idle: Service, header: str) -> None:
+    host, port = idle.url.removeprefix("http://").split(":")
+    id, _ = idle.store.queue.submit("everybody", "generate", {})
+    for target in ("/v1/jobs", f"/v1/jobs/{id.id}/files/music.wav", "/style.css"):
+        lines = [f"GET {target} HTTP/1.1", "Connection: close", header]
+        lines += [] if header.startswith("Host") else [f"Host: {host}"]
+        with socket.create_connection((host, int(port))) as raw:
+            raw.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+            raw.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: raw.recv(65_536), b""))
+        assert not answer.startswith(b"HTTP/1.1 5"), answer[:500]
+        for secret in (str(idle.store.folder.root).encode(), b"evil.example", b"root:"):
+            assert secret not in answer
+    with idle.client() as client:
+        assert client.get("/healthz").status_code == 200
+        client.delete(f"/v1/jobs/{id.id}")
+
+
 # ── Sounds ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -132,6 +173,15 @@ def test_damaged_uploads(idle: Service) -> None:
             answer = client.post("/v1/uploads", content=sent)
             assert answer.status_code in (201, 422), answer.text
             assert str(idle.store.folder.root) not in answer.text
+
+
+@EASY
+@given(st.sampled_from([b"", b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM"]), st.binary(max_size=500))
+def test_any_bytes_as_an_upload(idle: Service, magic: bytes, content: bytes) -> None:
+    with idle.client() as client:
+        answer = client.post("/v1/uploads", content=magic + content)
+    assert answer.status_code == 422 and str(idle.store.folder.root) not in answer.text
+    assert not list(idle.store.folder.incoming.iterdir())
 
 
 def test_small_files_that_would_become_large_ones(idle: Service, tmp_path: Path) -> None:
@@ -187,6 +237,21 @@ def test_a_disk_that_takes_no_more(tmp_path: Path, workers: Nursery) -> None:
         assert error == {"kind": "OutputError", "message": "the service could not store the result"}
         assert is_alive(worker)
     workers.kill_all()
+
+
+def test_a_servers_disk_that_takes_no_more(tmp_path: Path) -> None:
+    sound = encode(sine(60.0, 32_000), "wav")
+    with serving(tmp_path) as service, service.client() as client:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(sound) // 2, hard))
+        try:
+            answer = client.post("/v1/uploads", content=sound)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert answer.status_code == 507 and "disk is full" in answer.json()["detail"]
+        assert str(tmp_path) not in answer.text
+        assert not list(service.store.folder.incoming.iterdir())
+        assert client.post("/v1/uploads", content=sound).status_code == 201
 
 
 def test_a_database_that_is_locked_for_a_while(

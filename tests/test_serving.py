@@ -77,6 +77,22 @@ def test_everything_is_killed_and_the_job_is_done_once(tmp_path: Path) -> None:
     ]
 
 
+def test_a_killed_server_forgets_nothing_that_waits_or_is_over(tmp_path: Path) -> None:
+    def states(client: httpx.Client) -> list[tuple[str, str]]:
+        return [(job["id"], job["state"]) for job in client.get("/v1/jobs").json()]
+
+    with served(tmp_path, "--workers", "0") as (process, client):
+        for _ in range(2):
+            id = client.post("/v1/jobs", json=LONG).json()["id"]
+        client.delete(f"/v1/jobs/{id}")
+        before = states(client)
+        process.kill()
+        process.wait()
+    with served(tmp_path, "--workers", "0") as (_, client):
+        assert states(client) == before
+        assert {state for _, state in before} == {"queued", "cancelled"}
+
+
 def test_beyond_loopback_it_needs_keys(tmp_path: Path) -> None:
     folder = ["--folder", str(tmp_path)]
     result = run("serve", "--host", "0.0.0.0", "--workers", "0", "--port", "0", *folder)
