@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.labels import Labels
 from cadenza.evaluation.wishes import wishes_of
+from cadenza.types import Key
 
 PROMPTS = Path(__file__).with_name("prompts.toml")
 PEOPLE = Path(__file__).with_name("people.toml")
@@ -25,11 +26,20 @@ class Prompt:
 
     text: str
     labels: Labels
+    solo: bool = False  # one instrument, and nothing else
+
+    @property
+    def key(self) -> Key | None:
+        """The key that it asks for."""
+        return wishes_of(self.text).key
 
 
 def read_prompts(path: Path = PROMPTS) -> list[Prompt]:
     """All prompts, in order."""
-    return [Prompt(entry.pop("text"), Labels(**entry)) for entry in _toml(path)["prompt"]]
+    return [
+        Prompt(entry.pop("text"), solo=entry.pop("solo", False), labels=Labels(**entry))
+        for entry in _toml(path)["prompt"]
+    ]
 
 
 def read_people(path: Path = PEOPLE) -> list[Prompt]:

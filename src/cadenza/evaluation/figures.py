@@ -58,7 +58,7 @@ def figures_of(collection: Collection) -> dict[str, Figure | str]:
     """Every one of ``KINDS`` by name; where there is no number, why."""
     pieces = collection.pieces
     sounding = collection.sounding
-    variety = variety_of(sounding)
+    variety = variety_of([piece.points for piece in sounding], [p.prompt for p in sounding])
     found = {
         "tempo": _adherence(pieces, "a tempo", _tempo, lambda p, asked: same_tempo(p.tempo, asked)),
         "tempo or its octave": _adherence(

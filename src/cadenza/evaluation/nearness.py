@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,6 @@ import numpy as np
 from cadenza.evaluation.collection import Collection
 from cadenza.evaluation.embedding import SIZE, Values
 from cadenza.evaluation.frechet import distance, fitted
-from cadenza.evaluation.piece import Piece
 
 SPLITS = 5  # of the reference into halves, whose mean distance is the yardstick
 
@@ -41,24 +41,22 @@ def nearness_of(takes: Collection, reference: Collection) -> Nearness | str:
     ours, theirs = takes.points, reference.points
     return Nearness(
         distance(fitted(ours), fitted(theirs)),
-        _between_halves(reference.sounding),
+        between_halves([piece.points for piece in reference.sounding]),
         (len(ours), len(theirs)),
     )
 
 
-def _between_halves(pieces: list[Piece]) -> float | None:
-    """The mean over several splits by file, the same ones every time."""
-    if len(pieces) < 2:
+def between_halves(sounds: Sequence[Values]) -> float | None:
+    """The distance from one half of ``sounds``, points ``[windows, SIZE]`` each, to the other.
+
+    It is the mean over several splits, the same ones every time.
+    """
+    if len(sounds) < 2:
         return None
     draw = np.random.default_rng(0)
     found = []
     for _ in range(SPLITS):
-        order = draw.permutation(len(pieces))
-        halves = np.array_split(order, 2)
-        one, other = (fitted(_points([pieces[place] for place in half])) for half in halves)
+        halves = np.array_split(draw.permutation(len(sounds)), 2)
+        one, other = (fitted(np.concatenate([sounds[place] for place in half])) for half in halves)
         found.append(distance(one, other))
     return float(np.mean(found))
-
-
-def _points(pieces: list[Piece]) -> Values:
-    return np.concatenate([piece.points for piece in pieces])

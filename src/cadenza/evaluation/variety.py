@@ -29,20 +29,20 @@ class Variety:
         return value / self.within
 
 
-def variety_of(pieces: Sequence[Piece]) -> Variety:
-    """The variety of pieces that are not silent."""
-    means = np.stack([_mean(piece.points) for piece in pieces]) if pieces else np.zeros((0, SIZE))
+def variety_of(sounds: Sequence[Values], prompts: Sequence[str | None]) -> Variety:
+    """The variety of sounds, points ``[windows, SIZE]`` each, and the prompts that made them."""
+    means = np.stack([_mean(points) for points in sounds]) if sounds else np.zeros((0, SIZE))
     apart: list[float] = []
     alike: list[float] = []
-    for number, piece in enumerate(pieces):
+    for number, prompt in enumerate(prompts):
         steps = np.linalg.norm(means[:number] - means[number], axis=1).tolist()
         apart += steps
-        if piece.prompt is not None:
-            others = zip(steps, pieces[:number], strict=True)
-            alike += [step for step, other in others if other.prompt == piece.prompt]
+        if prompt is not None:
+            others = zip(steps, prompts, strict=False)
+            alike += [step for step, other in others if other == prompt]
     halves = [
         float(np.linalg.norm(_mean(points[: len(points) // 2]) - _mean(points[len(points) // 2 :])))
-        for points in (piece.points for piece in pieces)
+        for points in sounds
         if len(points) >= WINDOWS
     ]
     return Variety(_average(apart), _average(alike), _average(halves))
