@@ -495,7 +495,10 @@ def test_nothing_that_is_asked_all_the_time_reads_what_has_ended(database: Datab
 # ── Expiry ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_old_results_expire_by_age_and_size(queue: JobQueue, clock: Clock) -> None:
+def test_old_results_expire_by_age_and_size(
+    queue: JobQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cadenza.jobs.queue.DELETED_TOGETHER", 1)
     ended = []
     for _ in range(4):
         submit(queue)

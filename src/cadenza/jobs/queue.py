@@ -29,6 +29,7 @@ from cadenza.jobs.tables import endings, jobs
 MAX_QUEUED = 1000
 MAX_ATTEMPTS = 3
 LEASE_SECONDS = 15.0
+DELETED_TOGETHER = 1000  # jobs that expire
 FULL_SECONDS = 10.0  # after which to try again when the queue is full
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
@@ -371,11 +372,14 @@ class JobQueue:
         sizes = select(jobs.c.id, jobs.c.bytes, newer.label("total")).where(over).subquery()
         too_much = select(sizes.c.id).where(sizes.c.total > max_bytes, sizes.c.bytes > 0)
         old = jobs.c.finished < self._now() - max_age
-        with self._database.writing() as connection:
-            gone = connection.scalars(
-                delete(jobs).where(over, or_(old, jobs.c.id.in_(too_much))).returning(jobs.c.id)
-            )
-            return list(gone)
+        query = select(jobs.c.id).where(over, or_(old, jobs.c.id.in_(too_much)))
+        with self._database.reading() as connection:  # it reads them all, and holds nobody up
+            gone = list(connection.scalars(query))
+        for first in range(0, len(gone), DELETED_TOGETHER):  # what is over stays so meanwhile
+            with self._database.writing() as connection:
+                some = gone[first : first + DELETED_TOGETHER]
+                connection.execute(delete(jobs).where(jobs.c.id.in_(some)))
+        return gone
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """Which of ``ids`` are jobs."""
