@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import cadenza
+from cadenza import recipes
 from cadenza.errors import OptionError
 from cadenza.model import Model
 from cadenza.request import GenerateRequest
 from cadenza.studio.audition import PARTS, auditions, ranked, score
-from cadenza.take import Take
+from cadenza.take import Take, read_recipe
 from cadenza.types import Audio, Codes
 from tests.command import run
 from tests.renders import rendered
@@ -125,3 +126,32 @@ def test_the_command_keeps_the_best_or_all(tiny_text: Path, tmp_path: Path) -> N
     assert len(answer["auditions"][0]) == 3
     assert answer["auditions"][0][0]["seed"] == answer["files"][0]["recipe"]["sampling"]["seed"]
     assert run("generate", *common, "--best-of", "0").errors.startswith("cadenza: best-of must be")
+
+
+def test_a_recipe_is_auditioned_as_its_prompt_would_be(tiny_text: Path, tmp_path: Path) -> None:
+    common = ["--model", str(tiny_text), "--duration", "2.5", "--seed", "5", "--guidance", "2"]
+    many = ["--best-of", "3", "--keep-all", "--json"]
+    new = run("generate", "noise, 120 bpm", *common, "-o", str(tmp_path / "a.wav"), *many)
+    assert run("generate", "hiss", *common, "-o", str(tmp_path / "old.wav")).code == 0
+    again = run(
+        *("again", str(tmp_path / "old.wav"), "--prompt", "noise, 120 bpm"),
+        *("-o", str(tmp_path / "b.wav"), *many),
+    )
+    assert again.code == 0, again.errors
+    theirs, ours = json.loads(new.output), json.loads(again.output)
+    assert ours["auditions"] == theirs["auditions"]
+    for number in ("", "-2", "-3"):
+        assert read_recipe(tmp_path / f"b{number}.wav") == read_recipe(tmp_path / f"a{number}.wav")
+    table = run("again", str(tmp_path / "old.wav"), "-o", str(tmp_path / "c.wav"), "--best-of", "2")
+    assert "score" in table.output and len(list(tmp_path.glob("c*.wav"))) == 1
+    wrong = run("again", str(tmp_path / "old.wav"), "--best-of", "33")
+    assert wrong.errors.startswith("cadenza: best-of must be from 1 to 32 takes, not 33")
+
+
+def test_takes_of_a_recipe_keep_its_prompt_and_its_text(tiny: Model, tmp_path: Path) -> None:
+    take = tiny.generate("sad robot", duration=2.1, seed=5, enhance=True)
+    path = take.save(tmp_path / "a.wav")
+    assert take.recipe.text != take.recipe.prompt
+    for one in recipes.auditions(path, 2, model=tiny):
+        assert (one.take.recipe.prompt, one.take.recipe.text) == ("sad robot", take.recipe.text)
+    assert recipes.auditions(path, 1, model=tiny)[0].take.recipe == take.recipe

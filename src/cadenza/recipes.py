@@ -15,6 +15,8 @@ from cadenza.checkpoints import read_adapters
 from cadenza.errors import ModelError, RecipeError
 from cadenza.model import Model, load
 from cadenza.request import GenerateRequest, fingerprint
+from cadenza.studio.audition import Heard
+from cadenza.studio.audition import auditions as hear_takes
 from cadenza.take import Take, read_recipe
 from cadenza.types import AdapterIdentity, Progress, Recipe, Source
 
@@ -91,10 +93,37 @@ def again(
         CadenzaError: as for :func:`cadenza.load` and :meth:`Model.generate`.
     """
     recipe = read_recipe(path)
-    if model is None:
-        adapters = adapters_of(recipe.model.adapters, Path(path).parent)
-        model = load(reference(recipe), adapters=adapters, offline=offline)
-    return _make(model, recipe, Path(path).parent, changes, progress)
+    player = model or _model_of(recipe, path, offline)
+    return _make(player, recipe, Path(path).parent, changes, progress)
+
+
+def auditions(
+    path: str | os.PathLike[str],
+    count: int,
+    *,
+    model: Model | None = None,
+    offline: bool = False,
+    progress: Progress | None = None,
+    **changes: Any,
+) -> list[Heard]:
+    """``count`` takes in place of the one of :func:`again`, the best first, with their scores.
+
+    Their seeds are the recipe's and those that follow it.
+
+    Raises:
+        OptionError: a count out of bounds.
+        CadenzaError: as for :func:`again`.
+    """
+    recipe = read_recipe(path)
+    player = model or _model_of(recipe, path, offline)
+    request = _request(player, recipe, Path(path).parent, changes)
+    [heard] = hear_takes(player, [request], count, progress)
+    return [dataclasses.replace(one, take=_named(one.take, recipe, changes)) for one in heard]
+
+
+def _model_of(recipe: Recipe, path: str | os.PathLike[str], offline: bool) -> Model:
+    adapters = adapters_of(recipe.model.adapters, Path(path).parent)
+    return load(reference(recipe), adapters=adapters, offline=offline)
 
 
 def reference(recipe: Recipe) -> str:
@@ -134,11 +163,28 @@ def _find_adapter(added: AdapterIdentity, folder: Path) -> str:
 def _make(
     model: Model, recipe: Recipe, folder: Path, changes: dict[str, Any], progress: Progress | None
 ) -> Take:
-    # The text as it was read then: the rules that enhance a prompt may have changed since.
-    text_kept = not {"prompt", "enhance"} & changes.keys()
+    [take] = model.generate_batch([_request(model, recipe, folder, changes)], progress)
+    return _named(take, recipe, changes)
+
+
+def _text_kept(changes: dict[str, Any]) -> bool:
+    return not {"prompt", "enhance"} & changes.keys()
+
+
+def _named(take: Take, recipe: Recipe, changes: dict[str, Any]) -> Take:
+    """The take with the prompt that the recipe has, where the text is still the one made of it."""
+    if not _text_kept(changes):
+        return take
+    return dataclasses.replace(take, recipe=dataclasses.replace(take.recipe, prompt=recipe.prompt))
+
+
+def _request(
+    model: Model, recipe: Recipe, folder: Path, changes: dict[str, Any]
+) -> GenerateRequest:
     sampling = recipe.sampling
     options = {
-        "prompt": recipe.text if text_kept else recipe.prompt,
+        # The text as it was read then: the rules that enhance a prompt may have changed since.
+        "prompt": recipe.text if _text_kept(changes) else recipe.prompt,
         "duration": recipe.frames / model.frame_rate,
         "seed": sampling.seed,
         "negative": recipe.negative,
@@ -150,10 +196,7 @@ def _make(
     for name, source in (("melody", recipe.melody), ("beginning", recipe.continued)):
         if source is not None and name not in changes:
             options[name] = _find(source, folder)
-    take = model.generate_batch([GenerateRequest(**(options | changes))], progress)[0]
-    if not text_kept:
-        return take
-    return dataclasses.replace(take, recipe=dataclasses.replace(take.recipe, prompt=recipe.prompt))
+    return GenerateRequest(**(options | changes))
 
 
 def _find(source: Source, folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadenza.cli import showing
@@ -28,6 +29,17 @@ def play(
 
     heard = auditions(model, requests, best_of, progress)
     return [[one.take for one in ranking] for ranking in heard], heard
+
+
+def save(
+    takes: Sequence[Take], place: Path, format: str | None, loudness: float | None, recipe: bool
+) -> list[tuple[Path, Take]]:
+    """The takes in files: the first at ``place``, the others as NAME-2, NAME-3, …"""
+    names = [place, *(place.with_stem(f"{place.stem}-{n}") for n in range(2, len(takes) + 1))]
+    return [
+        (take.save(name, format, loudness, recipe), take)
+        for name, take in zip(names, takes, strict=True)
+    ]
 
 
 def facts(rankings: Sequence[Sequence[Heard]]) -> list[list[dict[str, Any]]]:

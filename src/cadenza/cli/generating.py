@@ -47,12 +47,8 @@ def generate(
     format: o.Format = None,
     loudness: o.Loudness = None,
     recipe: o.RecipeFile = False,
-    best_of: Annotated[
-        int, typer.Option(help="Make so many takes of each piece and keep the best.")
-    ] = 1,
-    keep_all: Annotated[
-        bool, typer.Option("--keep-all", help="Keep the others, too, as NAME-2, NAME-3, …")
-    ] = False,
+    best_of: o.BestOf = 1,
+    keep_all: o.KeepAll = False,
     as_json: o.Json = False,
     *,
     options: dict[str, Any],
@@ -82,18 +78,9 @@ def generate(
             groups, heard = auditioning.play(loaded, requests, best_of, share)
             rankings += heard
             for takes, place in zip(groups, places[first:], strict=False):
-                for rank, take in enumerate(takes if keep_all else takes[:1], 1):
-                    name = place if rank == 1 else place.with_stem(f"{place.stem}-{rank}")
-                    written.append((take.save(name, format, loudness, recipe), take))
-    if not as_json:
-        auditioning.show(rankings)
-    report(
-        written,
-        time.monotonic() - begun,
-        begun - started,
-        as_json,
-        **({"auditions": auditioning.facts(rankings)} if rankings else {}),
-    )
+                kept = takes if keep_all else takes[:1]
+                written += auditioning.save(kept, place, format, loudness, recipe)
+    report(written, time.monotonic() - begun, begun - started, as_json, rankings)
 
 
 def report(
@@ -101,12 +88,10 @@ def report(
     seconds: float,
     before: float,
     as_json: bool,
-    **more: Any,
+    rankings: Sequence[Sequence[Heard]],
 ) -> None:
-    """Say what was made, where it is, how long it took and how that is to real time.
-
-    ``more`` is said in JSON only.
-    """
+    """Say what was made, why it is the best, where it is, how long it took and how that is to real
+    time."""
     music = sum(take.audio.duration for _, take in written)
     if as_json:
         files = [
@@ -120,8 +105,10 @@ def report(
             for place, take in written
         ]
         speed = {"seconds": seconds, "loading": before, "times_real_time": music / seconds}
-        print(json.dumps({"files": files, **speed, **more}, ensure_ascii=False))
+        heard = {"auditions": auditioning.facts(rankings)} if rankings else {}
+        print(json.dumps({"files": files, **speed, **heard}, ensure_ascii=False))
         return
+    auditioning.show(rankings)
     for place, take in written:
         shown = os.path.relpath(place)
         shown = str(place) if shown.startswith("..") else shown

@@ -170,6 +170,10 @@ Output = Annotated[
         rich_help_panel=_FILE,
     ),
 ]
+BestOf = Annotated[int, typer.Option(help="Make so many takes of each piece and keep the best.")]
+KeepAll = Annotated[
+    bool, typer.Option("--keep-all", help="Keep the others, too, as NAME-2, NAME-3, …")
+]
 Format = Annotated[
     str | None,
     typer.Option(

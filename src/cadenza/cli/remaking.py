@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cadenza.cli import auditioning, showing
 from cadenza.cli import options as o
-from cadenza.cli import showing
 from cadenza.cli.generating import report
 from cadenza.cli.places import Wish, check_places, stem
 
@@ -53,17 +53,21 @@ def again(
     format: o.Format = None,
     loudness: o.Loudness = None,
     recipe: o.RecipeFile = False,
+    best_of: o.BestOf = 1,
+    keep_all: o.KeepAll = False,
     as_json: o.Json = False,
     *,
     options: dict[str, Any],
     loading: dict[str, Any],
 ) -> None:
     """Start from a file's recipe and change some of it."""
-    from cadenza.recipes import adapters_of, reference
+    from cadenza.recipes import adapters_of, auditions, reference
     from cadenza.recipes import again as make_again
+    from cadenza.studio.audition import check_count
     from cadenza.take import read_recipe
 
     started = time.monotonic()
+    check_count(best_of)
     if prompt is not None:
         options["prompt"] = prompt
     old = read_recipe(file)
@@ -75,6 +79,8 @@ def again(
 
     begun = time.monotonic()
     with showing.progress(f"making {file.name} again", as_json) as progress:
-        take = make_again(file, model=loaded, progress=progress, **options)
-    written = [(take.save(place, format, loudness, recipe), take)]
-    report(written, time.monotonic() - begun, begun - started, as_json)
+        options |= {"model": loaded, "progress": progress}
+        heard = auditions(file, best_of, **options) if best_of > 1 else []
+        takes = [one.take for one in heard] or [make_again(file, **options)]
+    written = auditioning.save(takes if keep_all else takes[:1], place, format, loudness, recipe)
+    report(written, time.monotonic() - begun, begun - started, as_json, [heard] if heard else [])
