@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 import cadenza
@@ -431,7 +432,27 @@ def test_the_picture_fits_a_terminal_and_falls_slowly(text: Model) -> None:
         assert not any("█" in line for line in drawn(display))
 
 
-def drawn(display: Display) -> list[str]:
-    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+@pytest.mark.parametrize("width", [14, 30, 60, 200])
+@pytest.mark.parametrize("height", [10, 24])
+def test_the_picture_fits_any_terminal(text: Model, width: int, height: int) -> None:
+    """However narrow or low: where it ends what is typed is seen, and how loud it is."""
+    with text.stream("jazz " * 60, seed=9) as stream:
+        display = Display(stream, 32_000, 2)
+        display.typed = Lines()
+        display.typed.feed(("a new text, in 日本語, " * 12 + "the end").encode())
+        display.hear(sine(0.1, channels=2, peak=1.0).samples, 2)
+        lines = drawn(display, width, height)
+    assert max(map(cell_len, lines)) <= width and len(lines) < height
+    assert lines[-1].startswith("› …") and lines[-1].endswith("the end▏")
+    assert all(line.endswith(" dB") and "█" in line for line in lines[-4:-2])
+    columns = [line for line in lines[2:-5] if line.strip()]
+    assert columns and not any("…" in line for line in columns)  # nothing is cut off
+    assert lines[-5].endswith("Hz") and ("10k" in lines[-5]) == (width >= 60)
+
+
+def drawn(display: Display, width: int = 80, height: int = 24) -> list[str]:
+    console = Console(
+        file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None
+    )
     console.print(display)
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]

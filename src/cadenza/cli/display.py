@@ -12,14 +12,15 @@ import numpy as np
 from cadenza.cli import showing
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions
     from rich.text import Text
 
     from cadenza.cli.steering import Lines
     from cadenza.streaming import Stream
     from cadenza.types import FloatArray
 
-WIDTH, HEIGHT = 64, 8  # of the spectrum, in characters
+WIDTH, HEIGHT = 64, 8  # of the spectrum at most, in characters
+EDGES, UNIT = 3, 9  # characters beside it and the level: the margins, and what the level is
 LOWEST, HIGHEST = 50.0, 14_000.0  # hertz, the first and the last column
 SILENT, LOUD = -72.0, -12.0  # dB of full scale, the foot and the top of a column
 QUIET = -60.0  # dB, the left end of a level
@@ -85,10 +86,16 @@ class Display:
         self._bands = np.maximum(self._spectrum.hear(samples), self._bands - FALL)
         self._levels = np.maximum(levels(samples), self._levels - FALL)
 
-    def __rich__(self) -> RenderableType:
-        from rich.console import Group
-
-        return Group(*self._head(), *self._columns(), self._axis(), *self._meters(), *self._foot())
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        width = max(1, min(WIDTH, options.max_width - EDGES - UNIT))
+        head, meters = [*self._head()], [*self._meters(width)]
+        foot = [*self._foot(options.max_width)]
+        others = len(head) + 1 + len(meters) + len(foot)
+        yield from head
+        yield from self._columns(width, max(1, min(HEIGHT, options.size.height - 1 - others)))
+        yield self._axis(width)
+        yield from meters
+        yield from foot
 
     def _head(self) -> Iterator[Text]:
         playing = self._stream.playing
@@ -102,35 +109,37 @@ class Display:
         yield _line(f"  {playing.text or 'no prompt'}", style="bold")
         yield _line(f"  {settings}", style="dim")
 
-    def _columns(self) -> Iterator[Text]:
-        share = np.clip((self._bands - SILENT) / (LOUD - SILENT), 0, 1)
-        eighths = np.round(share * HEIGHT * 8).astype(int)
-        for row in reversed(range(HEIGHT)):
+    def _columns(self, width: int, height: int) -> Iterator[Text]:
+        columns = np.maximum.reduceat(self._bands, np.arange(width) * WIDTH // width)
+        share = np.clip((columns - SILENT) / (LOUD - SILENT), 0, 1)
+        eighths = np.round(share * height * 8).astype(int)
+        for row in reversed(range(height)):
             filled = np.clip(eighths - row * 8, 0, 8)
-            yield _line("  " + "".join(EIGHTHS[n] for n in filled), style=_color(row / HEIGHT))
+            yield _line("  " + "".join(EIGHTHS[n] for n in filled), style=_color(row / height))
 
-    def _axis(self) -> Text:
-        line = [" "] * (WIDTH + 8)
+    def _axis(self, width: int) -> Text:
+        line = ""
         for hertz, name in AXIS.items():
-            place = round(WIDTH * np.log(hertz / LOWEST) / np.log(HIGHEST / LOWEST))
-            line[place : place + len(name)] = name
-        return _line("  " + "".join(line).rstrip() + " Hz", style="dim")
+            place = round(width * np.log(hertz / LOWEST) / np.log(HIGHEST / LOWEST))
+            if place > len(line):  # else it has no room
+                line = line.ljust(place) + name
+        return _line(f"  {line} Hz", style="dim")
 
-    def _meters(self) -> Iterator[Text]:
+    def _meters(self, width: int) -> Iterator[Text]:
         names = "LR" if len(self._levels) == 2 else " "
         for name, level in zip(names, self._levels, strict=True):
-            eighths = round(float(np.clip(1 - level / QUIET, 0, 1)) * WIDTH * 8)
+            eighths = round(float(np.clip(1 - level / QUIET, 0, 1)) * width * 8)
             bar = "█" * (eighths // 8) + LEFT_EIGHTHS[eighths % 8]
             text = _line(f"{name} ")
-            for part in range(0, WIDTH, 8):
-                text.append(bar[part : part + 8], style=_color(part / WIDTH))
-            text.append(" " * (WIDTH + 1 - len(bar)))
+            for part in range(0, width, 8):
+                text.append(bar[part : part + 8], style=_color(part / width))
+            text.append(" " * (width + 1 - len(bar)))
             yield text.append(f"{level:6.1f} dB" if level > QUIET else "  quiet", style="dim")
 
-    def _foot(self) -> Iterator[Text]:
+    def _foot(self, width: int) -> Iterator[Text]:
         yield _line(f"  {self._said}", style="dim")
         if self.typed is not None:
-            yield _line(f"› {self.typed.pending}▏")
+            yield _line(f"› {_end(self.typed.pending, width - EDGES)}▏")
 
 
 def _line(text: str, style: str = "") -> Text:
@@ -138,6 +147,15 @@ def _line(text: str, style: str = "") -> Text:
     from rich.text import Text
 
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _end(text: str, width: int) -> str:
+    """As much of the end as there is room for: it is where one types."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= width:
+        return text
+    return "…" + set_cell_size(text[::-1], max(width - 1, 0))[::-1]
 
 
 def _color(share: float) -> str:
