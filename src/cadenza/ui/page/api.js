@@ -42,30 +42,3 @@ export const upload = async (blob, name) =>
 
 const OVER = new Set(["done", "failed", "cancelled"]);
 export const isOver = (job) => OVER.has(job.state);
-
-/** Call `changed` with a job at every change, until it is over. A lost connection is made anew. */
-export async function follow(id, changed) {
-  for (let pause = 500; ; pause = Math.min(2 * pause, 15000)) {
-    try {
-      const answer = await ask(`/v1/jobs/${id}/events`);
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      for (let text = ""; ; ) {
-        const { value, done } = await reader.read();
-        if (done) break;
-        const events = (text + value).split(/\r?\n\r?\n/);
-        text = events.pop();
-        for (const event of events) {
-          const data = event.split(/\r?\n/).filter((line) => line.startsWith("data:"));
-          if (!data.length) continue;
-          const job = JSON.parse(data.map((line) => line.slice(5)).join("\n"));
-          changed(job);
-          if (isOver(job)) return;
-          pause = 500;
-        }
-      }
-    } catch (error) {
-      if (error instanceof Problem && [401, 404].includes(error.status)) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, pause));
-  }
-}

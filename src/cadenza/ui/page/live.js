@@ -1,8 +1,10 @@
 // Music heard while it is made: a WebSocket brings samples, Web Audio plays them without a gap.
 
 import { Problem, key } from "./api.js";
+import { wav } from "./saving.js";
 
 const LEAD = 0.15; // seconds from the first sound's arrival to its start
+const KEPT = 600; // seconds that can be saved
 
 export class Live {
   /** `on` has begun(seed), steered(wish), refused(message) and ended(problem). */
@@ -12,6 +14,7 @@ export class Live {
     this.analyser.connect(this.context.destination);
     this.on = on;
     this.heard = 0; // seconds that were scheduled
+    this.kept = []; // their samples
     this.next = 0; // when the next chunk begins, on the context's clock
     this.over = false;
     const scheme = location.protocol === "https:" ? "wss" : "ws";
@@ -25,6 +28,17 @@ export class Live {
   /** Seconds that have been heard. */
   get time() {
     return Math.max(0, this.heard - Math.max(0, this.next - this.context.currentTime));
+  }
+
+  /** What has been heard as a WAV file, its first ten minutes at most. */
+  recording() {
+    const whole = new Int16Array(this.kept.reduce((sum, part) => sum + part.length, 0));
+    let filled = 0;
+    for (const part of this.kept) {
+      whole.set(part, filled);
+      filled += part.length;
+    }
+    return wav([whole.subarray(0, Math.floor(this.time * this.rate) * this.channels)], this.channels, this.rate);
   }
 
   steer(wish) {
@@ -58,6 +72,7 @@ export class Live {
 
   #play(data) {
     const pcm = new Int16Array(data);
+    if (this.heard < KEPT) this.kept.push(pcm);
     const length = pcm.length / this.channels;
     const buffer = this.context.createBuffer(this.channels, length, this.rate);
     for (let channel = 0; channel < this.channels; channel++) {

@@ -1,13 +1,15 @@
 // The page put together: forms to requests, and what comes of them into the list.
 
-import { Problem, ask, get, submit, upload, useKey } from "./api.js";
+import { Problem, get, submit, upload, useKey } from "./api.js";
 import { Live } from "./live.js";
 import { spectrum } from "./picture.js";
-import { Pieces, clock, element } from "./pieces.js";
+import { Pieces, clock, element, hush } from "./pieces.js";
+import { save } from "./saving.js";
 
 const INSTRUMENTS = ["drums", "bass", "piano", "guitar", "strings", "organ", "synth", "brass"];
 const CHOSEN = ["drums", "bass", "piano"];
 const BUFFER = 1; // seconds ahead, so that a steer is heard soon
+const WINDOW = 30; // seconds that a file of the same seed has alike
 
 const at = (id) => document.getElementById(id);
 const prompt = at("prompt");
@@ -18,6 +20,7 @@ function trouble(error) {
   told.textContent = error?.message ?? "";
   if (error && !(error instanceof Problem)) console.error(error);
 }
+at("trouble").onclick = () => trouble(null);
 
 /** Run what a person asked for; what goes wrong is said in words. */
 function attempt(action) {
@@ -51,11 +54,14 @@ async function greet() {
   }
   const free = model.licence.startsWith("CC-BY-NC") ? "not for commercial use" : model.licence;
   at("model").textContent = `${model.name}, ${model.channels === 2 ? "stereo" : "mono"}, ${free}`;
-  document.querySelector("[data-use=melody]").hidden = model.family !== "melody";
+  const melody = model.family === "melody";
+  document.querySelector("[data-use=melody]").hidden = !melody;
+  at("over").parentElement.hidden = melody; // such a model turns at once
+  if (melody) at("over").value = 0;
 }
 
 async function begin() {
-  const [ideas] = await Promise.all([get("/v1/prompts"), greet(), pieces.load()]);
+  const [ideas] = await Promise.all([get("/v1/prompts"), greet(), pieces.begin()]);
   const chips = Object.entries(ideas).map(([name, text]) =>
     element("button", { type: "button", textContent: name, title: text, onclick: () => (prompt.value = text) }),
   );
@@ -65,7 +71,6 @@ async function begin() {
 document.addEventListener("locked", () => (at("unlock").hidden = false));
 at("unlock").onsubmit = attempt(async () => {
   useKey(at("key").value.trim());
-  at("pieces").replaceChildren();
   await begin();
 });
 
@@ -191,17 +196,18 @@ at("drop").ondrop = (event) => {
 };
 
 for (const button of document.querySelectorAll("[data-use]")) {
-  const { use } = button.dataset;
+  const { use, drums } = button.dataset;
   button.onclick = attempt(() =>
     ["midi", "split"].includes(use)
-      ? make(use, { sound: sound.id })
+      ? make(use, { sound: sound.id, ...(drums !== undefined && { drums: true }) })
       : make("generate", { ...takeRequest(), [use]: sound.id }),
   );
 }
 
 // ── Listening while it is made ──────────────────────────────────────────────────────────────────
 
-let live = null;
+let live = null; // what plays
+let last = null; // what played last
 
 function watch() {
   if (!live) return;
@@ -210,12 +216,22 @@ function watch() {
   requestAnimationFrame(watch);
 }
 
+/** What it was can still be saved when it is over. */
+function showLive(playing) {
+  at("live").hidden = false;
+  at("live-title").textContent = playing ? "Playing" : "Played";
+  at("stop").textContent = playing ? "■ Stop" : "✕ Close";
+  at("steering").hidden = !playing;
+}
+
 at("listen").onclick = attempt(() => {
   const wish = options();
   live?.stop();
-  at("live").hidden = false;
+  hush();
+  showLive(true);
   at("live-prompt").textContent = wish.prompt;
   at("live-seed").textContent = "";
+  at("heard").disabled = at("keep").disabled = true;
   for (const name of ["guidance", "temperature"]) {
     const range = at(`live-${name}`);
     range.value = wish[name];
@@ -224,7 +240,11 @@ at("listen").onclick = attempt(() => {
   const made = new Live({ ...wish, buffer: BUFFER }, {
     begun: (seed) => {
       at("live-seed").textContent = `seed ${seed}`;
-      at("keep").onclick = attempt(() => make("generate", { ...takeRequest(), ...wish, seed }));
+      at("heard").disabled = at("keep").disabled = false;
+      at("keep").onclick = attempt(() => {
+        const duration = Math.max(1, Math.min(WINDOW, Math.ceil(made.time)));
+        return make("generate", { ...takeRequest(), ...wish, seed, duration });
+      });
     },
     steered: (turn) => {
       if (turn.prompt) at("live-prompt").textContent = turn.prompt;
@@ -233,16 +253,21 @@ at("listen").onclick = attempt(() => {
     ended: (problem) => {
       if (live !== made) return;
       live = null;
-      at("live").hidden = true;
+      showLive(false);
+      at("live").hidden = !made.heard;
       if (problem) trouble(problem);
     },
   });
-  live = made;
+  live = last = made;
   watch();
   at("live").scrollIntoView({ behavior: "smooth", block: "nearest" });
 });
 
-at("stop").onclick = () => live?.stop();
+at("stop").onclick = () => {
+  if (live) live.stop();
+  else at("live").hidden = true;
+};
+at("heard").onclick = attempt(() => save(last.recording(), `heard-${at("live-seed").textContent.replace(" ", "-")}.wav`));
 at("steer").onsubmit = attempt(() => {
   live?.steer({ prompt: at("turn").value.trim(), over: Number(at("over").value) });
   at("turn").value = "";
@@ -253,17 +278,25 @@ for (const name of ["guidance", "temperature"]) {
 
 // ── Again ───────────────────────────────────────────────────────────────────────────────────────
 
-async function again(job) {
-  if (job.kind !== "generate") return make(job.kind, job.request);
-  const recipe = await (await ask(`/v1/jobs/${job.id}/files/music.json`)).json().catch(() => null);
-  choose(tabs[0]);
-  prompt.value = job.request.prompt ?? "";
-  for (const name of ["duration", "negative", "guidance", "temperature", "format"]) {
-    take.elements[name].value = job.request[name] ?? "";
-    take.elements[name].dispatchEvent(new Event("input"));
+const FORMS = { generate: "take", band: "band", loop: "loop" };
+
+/** Fill in the form with what was asked for. */
+async function again({ id, kind, request }) {
+  const form = at(FORMS[kind]);
+  choose(at(`tab-${form.id}`));
+  prompt.value = request.prompt;
+  for (const [name, value] of Object.entries(request)) {
+    const field = form.elements[name];
+    if (!field) continue;
+    if (field.type === "checkbox") field.checked = value;
+    else field.value = value ?? "";
+    field.dispatchEvent(new Event("input"));
   }
-  take.elements.enhance.checked = job.request.enhance;
-  take.elements.seed.value = recipe?.sampling.seed ?? job.request.seed ?? "";
+  for (const box of form.querySelectorAll("[name=track]")) box.checked = request.tracks.includes(box.value);
+  if (kind === "generate") {
+    const recipe = await get(`/v1/jobs/${id}/files/music.json`).catch(() => null);
+    take.elements.seed.value = recipe?.sampling.seed ?? request.seed ?? "";
+  }
   prompt.scrollIntoView({ behavior: "smooth", block: "center" });
   prompt.focus({ preventScroll: true });
 }
@@ -275,5 +308,5 @@ function goOn(made, job) {
   at("uses").querySelector("button").focus();
 }
 
-const pieces = new Pieces(at("pieces"), at("none"), at("older"), { again, goOn, trouble });
+const pieces = new Pieces(at("pieces"), at("none"), at("older"), { again, goOn, trouble, playing: () => live?.stop() });
 begin().catch(trouble);

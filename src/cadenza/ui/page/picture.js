@@ -57,6 +57,7 @@ export function spectrum(canvas, analyser) {
 }
 
 const SIZE = 1024;
+const RANGE = 70; // dB that are shown
 
 /** Levels in dB of the first half of the spectrum, in place (radix 2, Hann window). */
 function levels(samples, start) {
@@ -83,19 +84,23 @@ function levels(samples, start) {
   return Float32Array.from({ length: SIZE / 2 }, (_, n) => 10 * Math.log10(re[n] ** 2 + im[n] ** 2 + 1e-9));
 }
 
-/** Time to the right, pitch upwards (logarithmic), brighter is louder. */
-export function spectrogram(canvas, buffer) {
+/** Of several buffers together: time to the right, pitch upwards (logarithmic), brighter is louder. */
+export function spectrogram(canvas, buffers) {
   const context = prepared(canvas);
   const columns = Math.min(300, canvas.width);
   const rows = Math.min(128, canvas.height);
   const image = new ImageData(columns, rows);
-  const samples = buffer.getChannelData(0);
+  const samples = new Float32Array(Math.max(...buffers.map(({ length }) => length)));
+  for (const buffer of buffers) buffer.getChannelData(0).forEach((sample, n) => (samples[n] += sample));
   const top = Math.log(SIZE / 2 - 1);
-  for (let x = 0; x < columns; x++) {
-    const column = levels(samples, Math.floor((x / columns) * Math.max(0, samples.length - SIZE)));
+  const found = Array.from({ length: columns }, (_, x) =>
+    levels(samples, Math.floor((x / columns) * Math.max(0, samples.length - SIZE))),
+  );
+  const loudest = Math.max(...found.map((column) => Math.max(...column)));
+  for (const [x, column] of found.entries()) {
     for (let y = 0; y < rows; y++) {
       const level = column[Math.floor(Math.exp((1 - y / rows) * top))];
-      const share = Math.max(0, Math.min(1, (level + 40) / 80));
+      const share = Math.max(0, Math.min(1, 1 + (level - loudest) / RANGE));
       image.data.set([255 * share ** 1.2, 220 * share ** 2.2, 90 + 165 * Math.sin(share * 2.2), 255 * Math.min(1, share * 3)], 4 * (y * columns + x));
     }
   }

@@ -1,11 +1,14 @@
 // The list of what was made: progress, pictures, playing, mixing, downloads.
 
-import { ask, cancel, follow, get, isOver, upload } from "./api.js";
+import { Problem, ask, cancel, get, isOver, upload } from "./api.js";
 import { Mixer } from "./mixer.js";
 import { peaks, pianoRoll, spectrogram, waveform } from "./picture.js";
+import { bounced, save } from "./saving.js";
 
 const SOUND = /\.(wav|flac|mp3|ogg|opus)$/;
 const PAGE = 20;
+const LOOK = 500; // milliseconds between two looks at what is being made
+const LONGEST_LOOK = 15000; // while the server does not answer
 const NAMES = { generate: "piece", band: "band", loop: "loops", midi: "notes", split: "stems" };
 const STATES = { queued: "waiting", running: "being made", done: "done", failed: "did not work", cancelled: "cancelled" };
 
@@ -21,33 +24,87 @@ export function element(tag, properties = {}, ...children) {
 let context = null;
 let sounding = null; // the mixer that plays
 
-/** `use` has again(job), goOn(upload) and trouble(error). */
+export const hush = () => sounding?.pause();
+
+/** `use` has again(job), goOn(upload), playing() and trouble(error). */
 export class Pieces {
   constructor(list, none, older, use) {
     Object.assign(this, { list, none, older, use });
+    this.making = new Set(); // pieces that are not over
+    older.onclick = () => this.load().catch(use.trouble);
+  }
+
+  begin() {
     this.last = null;
-    older.onclick = () => this.load();
+    this.making.clear();
+    this.list.replaceChildren();
+    return this.load();
   }
 
   async load() {
     const jobs = await get(`/v1/jobs?limit=${PAGE}${this.last ? `&before=${this.last}` : ""}`);
-    for (const job of jobs) this.list.append(new Piece(job, this).item);
+    for (const job of jobs) this.list.append(this.#piece(job, false).item);
     this.last = jobs.at(-1)?.id ?? this.last;
     this.older.hidden = jobs.length < PAGE;
     this.none.hidden = this.list.children.length > 0;
   }
 
   add(job) {
-    const piece = new Piece(job, this, true);
+    const piece = this.#piece(job, true);
     this.list.prepend(piece.item);
     this.none.hidden = true;
     piece.item.scrollIntoView({ behavior: "smooth", block: "nearest" });
   }
+
+  #piece(job, fresh) {
+    const piece = new Piece(job, this.use, fresh);
+    if (!isOver(job)) {
+      this.making.add(piece);
+      if (!this.watching) this.#watch().catch(this.use.trouble);
+    }
+    return piece;
+  }
+
+  /** Show how far all of them are, with one request for all: a browser has few connections to a
+   * server, and as many jobs followed one by one would leave none for anything else. */
+  async #watch() {
+    this.watching = true;
+    for (let pause = LOOK; this.making.size; ) {
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      try {
+        await this.#look();
+        pause = LOOK;
+      } catch (error) {
+        if (!(error instanceof Problem) || error.status === 401) {
+          this.making.clear();
+          this.watching = false;
+          throw error;
+        }
+        pause = Math.min(2 * pause, LONGEST_LOOK);
+      }
+    }
+    this.watching = false;
+  }
+
+  async #look() {
+    const open = await get("/v1/jobs?state=queued&state=running&limit=100");
+    for (const piece of this.making) {
+      const { id } = piece.job;
+      const now = open.find((job) => job.id === id) ?? (await get(`/v1/jobs/${id}`).catch(ifThere));
+      if (now) piece.show(now);
+      if (!now || isOver(now)) this.making.delete(piece);
+    }
+  }
+}
+
+/** What has expired meanwhile is nothing to worry about. */
+function ifThere(error) {
+  if (error.status !== 404) throw error;
 }
 
 class Piece {
-  constructor(job, pieces, fresh = false) {
-    this.use = pieces.use;
+  constructor(job, use, fresh) {
+    this.use = use;
     this.fresh = fresh;
     this.title = element("h3", { textContent: job.request.prompt ?? NAMES[job.kind] });
     this.state = element("p", { className: "state" });
@@ -56,12 +113,12 @@ class Piece {
     this.bar.setAttribute("aria-label", "Progress");
     this.buttons = element("div", { className: "row" });
     this.stage = element("div");
-    this.item = element("li", {}, this.title, this.state, this.bar, this.stage, this.buttons);
+    this.item = element("li", { id: `job-${job.id}` }, this.title, this.state, this.bar, this.stage, this.buttons);
     this.show(job);
-    if (!isOver(job)) follow(job.id, (now) => this.show(now)).catch(this.use.trouble);
   }
 
   show(job) {
+    const other = job.state !== this.job?.state;
     this.job = job;
     const made = new Date(job.created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
     const share = job.state === "running" ? `, ${Math.round(100 * job.progress)} %` : "";
@@ -71,7 +128,7 @@ class Piece {
     if (job.state === "running") this.bar.value = job.progress;
     else this.bar.removeAttribute("value");
     if (job.error) this.state.textContent += ` · ${job.error.message}`;
-    this.offer();
+    if (other) this.offer(); // else its buttons stay, one of which may have the focus
   }
 
   offer() {
@@ -89,7 +146,7 @@ class Piece {
       if (!this.stage.children.length) this.buttons.append(open);
       if (this.fresh) this.open(false).catch(this.use.trouble);
     }
-    this.buttons.append(button(job.kind === "generate" ? "Again with changes" : "Again", () => this.use.again(job)));
+    if (job.request.prompt) this.buttons.append(button("Again with changes", () => this.use.again(job)));
     if (sounds.length) this.buttons.append(button("Go on from here", () => this.goOn(sounds)));
     const files = job.files.map((file) => button(`↓ ${file.name}`, () => this.download(file)));
     const recipe = Object.entries(job.request).filter(([, value]) => value !== null && value !== false);
@@ -111,7 +168,15 @@ class Piece {
   /** Fetch the sounds, draw them, and play them if that was asked for. */
   async open(play) {
     this.fresh = false;
-    if (this.stage.children.length) return;
+    this.opening ??= this.fill().catch((error) => {
+      this.opening = null;
+      throw error;
+    });
+    await this.opening;
+    if (play) this.stage.querySelector("button")?.click();
+  }
+
+  async fill() {
     const notes = this.job.files.find(({ name }) => name === "notes.json");
     if (notes) {
       const canvas = element("canvas", { className: "tall" });
@@ -131,17 +196,16 @@ class Piece {
       chosen.map(async ({ url }) => context.decodeAudioData(await (await ask(url)).arrayBuffer())),
     );
     const named = chosen.map(({ name }, n) => ({ name: name.replace(/^stem-|\.\w+$/g, ""), buffer: buffers[n] }));
-    if (this.job.kind === "loop") named.forEach((one) => this.stage.append(...this.player([one])));
-    else this.stage.append(...this.player(named));
+    if (this.job.kind === "loop") named.forEach((one) => this.stage.append(...this.player([one], true)));
+    else this.stage.append(...this.player(named, false));
     this.offer();
     for (const draw of this.drawings.splice(0)) draw();
-    if (play) this.stage.querySelector("button").click();
   }
 
   drawings = [];
 
-  /** Controls and pictures of sounds that are played together. */
-  player(tracks) {
+  /** Controls and pictures of sounds that are played together, over and over if it `repeats`. */
+  player(tracks, repeats) {
     const button = element("button", { type: "button", className: "primary" });
     const time = element("output", { className: "time" });
     const wave = element("canvas", { className: "seek", tabIndex: 0 });
@@ -160,14 +224,15 @@ class Piece {
       wave.setAttribute("aria-valuenow", Math.round(now));
       if (playing) requestAnimationFrame(draw);
     };
-    const mixer = new Mixer(context, tracks, () => {
+    const mixer = new Mixer(context, tracks, repeats, () => {
       button.textContent = mixer.playing ? "❚❚ Pause" : "▶ Play";
       draw();
     });
     button.textContent = "▶ Play";
     button.onclick = () => {
       if (mixer.playing) return mixer.pause();
-      sounding?.pause();
+      hush();
+      this.use.playing();
       sounding = mixer;
       mixer.play();
     };
@@ -179,9 +244,12 @@ class Piece {
       else return;
       event.preventDefault();
     };
-    this.drawings.push(draw, () => spectrogram(picture, tracks[0].buffer));
-    const desk = tracks.length > 1 ? [element("div", { className: "mixer" }, ...mixer.tracks.map((track) => strip(mixer, track)))] : [];
-    return [element("div", { className: "row" }, button, time), wave, ...desk, picture];
+    this.drawings.push(draw, () => spectrogram(picture, tracks.map(({ buffer }) => buffer)));
+    const controls = element("div", { className: "row" }, button, time);
+    if (tracks.length === 1) return [controls, wave, picture];
+    const keep = async () => save(bounced(await mixer.render()), "my-mix.wav");
+    controls.append(element("button", { type: "button", textContent: "↓ Save this mix", onclick: () => this.try(keep) }));
+    return [controls, wave, element("div", { className: "mixer" }, ...mixer.tracks.map((track) => strip(mixer, track))), picture];
   }
 
   async goOn(sounds) {
@@ -192,10 +260,7 @@ class Piece {
 
   /** With the key in a header, which a link cannot send. */
   async download(file) {
-    const blob = await (await ask(file.url)).blob();
-    const link = element("a", { href: URL.createObjectURL(blob), download: file.name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    save(await (await ask(file.url)).blob(), file.name);
   }
 }
 
@@ -221,7 +286,7 @@ function strip(mixer, track) {
     { className: "track" },
     element("span", { className: "name", textContent: track.name }),
     slider("level", "level", 0, 1.5, 1),
-    slider("pan", "pan", -1, 1, 0),
+    slider("pan", "place", -1, 1, 0),
     toggle("M", "Mute", "muted"),
     toggle("S", "Solo", "solo"),
   );
