@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--duration", type=_seconds, default=10.0, help="the first 10 s are heard")
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--json", type=Path, help="write the figures and all verdicts there")
-    parser.add_argument("--plot", type=Path, help="draw ten takes beside ten renders, as PNG")
+    parser.add_argument("--plot", type=Path, help="draw takes beside renders, as PNG")
     options = parser.parse_args()
 
     judge = judge_for(options.model)
