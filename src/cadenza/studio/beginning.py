@@ -13,7 +13,7 @@ from cadenza.types import Audio, FloatArray
 
 NEAR = 0.03  # seconds to either side of a beat in which its attack lies
 RISE = 0.01  # seconds before and after an attack whose power is compared
-AHEAD = 0.012  # seconds before an attack in which the loop may begin
+AHEAD = 0.016  # seconds before an attack in which the loop may begin
 STEP = 0.001  # seconds between two beginnings that are tried
 BEFORE, AFTER = 0.2, 0.6  # seconds around an attack that are compared with those a loop later
 FRAME, BANDS = 0.02, 40
