@@ -126,7 +126,7 @@ def audience(service: Running, listeners: int, seconds: float) -> Audience:
         begun = time.perf_counter()
         wish = {"prompt": PROMPT, "seed": seed}
         with httpx.stream("GET", f"{service.url}/v1/stream", params=wish, timeout=60) as answer:
-            first = counted = 0.0
+            first = counted = since = now = 0.0
             heard = 0
             for part in answer.iter_raw():
                 now = time.perf_counter() - begun
@@ -138,6 +138,8 @@ def audience(service: Running, listeners: int, seconds: float) -> Audience:
                     since = now
                 if now > WARM + first + seconds:
                     break
+        if now == since:  # refused, or over before it was warm
+            return 0.0, now
         return (heard - counted) / 2 / 32_000 / (now - since), first
 
     with ThreadPoolExecutor(listeners) as pool:
