@@ -8,9 +8,10 @@ and its text encoder, and random weights in the decoder.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
-import os
+import shutil
 import sys
 import tempfile
 import time
@@ -74,6 +75,7 @@ def _musicgen(folder: Path) -> object:
     # The published checkpoint's own configuration (config/model/lm and config/conditioner).
     whole = MusicgenForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     shape = whole.config.decoder
+    text = {"name": "t5-base", "finetune": False, "word_dropout": 0.3}
     config = {
         "lm_model": "transformer_lm",
         "device": "cpu",
@@ -83,7 +85,7 @@ def _musicgen(folder: Path) -> object:
         "attribute_dropout": {},
         "classifier_free_guidance": {"training_dropout": 0.3, "inference_coef": 3.0},
         "fuser": {"sum": [], "prepend": [], "cross": ["description"], "input_interpolate": []},
-        "conditioners": {"description": {"model": "t5", "t5": {"name": "t5-base"}}},
+        "conditioners": {"description": {"model": "t5", "t5": text}},
         "transformer_lm": {
             "dim": shape.hidden_size,
             "num_heads": shape.num_attention_heads,
@@ -97,19 +99,12 @@ def _musicgen(folder: Path) -> object:
             **dict.fromkeys(["bias_proj", "bias_ff", "bias_attn"], False),
         },
     }
-    config["conditioners"]["description"]["t5"] |= {"finetune": False, "word_dropout": 0.3}
-    with tempfile.TemporaryDirectory() as place:
-        # audiocraft takes a text encoder by name; a folder of that name where it runs comes first.
-        text = Path(place) / "t5-base"
-        whole.text_encoder.save_pretrained(text)
+    # audiocraft takes a text encoder by name; a folder of that name where it runs comes first.
+    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
+        whole.text_encoder.save_pretrained(text["name"])
         for name in ("tokenizer.json", "tokenizer_config.json"):
-            (text / name).write_bytes((folder / name).read_bytes())
-        before = Path.cwd()
-        os.chdir(place)
-        try:
-            decoder = get_lm_model(OmegaConf.create(config))
-        finally:
-            os.chdir(before)
+            shutil.copy(folder / name, text["name"])
+        decoder = get_lm_model(OmegaConf.create(config))
     return MusicGen("musicgen", HFEncodecCompressionModel(whole.audio_encoder), decoder, 30)
 
 
