@@ -12,6 +12,7 @@ import cadenza
 from cadenza.model import Model
 from tests.checkpoints import tiny
 from tests.nursery import Nursery, nursery
+from tests.renders import renderer
 
 # The models here are so small that a second thread only waits, and on a busy machine for long.
 torch.set_num_threads(1)
@@ -49,6 +50,12 @@ def tiny_stereo_melody(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def torch_nano() -> Model:
     """The bundled model on the reference back end, in this process."""
     return cadenza.load("nano", offline=True, backend="torch")
+
+
+@pytest.fixture(scope="session")
+def sound_font() -> None:
+    """Skips the test without one, but not in CI."""
+    renderer()
 
 
 @pytest.fixture(scope="session")

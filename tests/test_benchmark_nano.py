@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from itertools import islice
 
 import numpy as np
-import pytest
 import torch
 
 from benchmarks.alone import taught
@@ -18,20 +16,8 @@ from benchmarks.nano import Heard, Row, distances, frechet_ratio, keys_and_solos
 from benchmarks.pieces import RATE, excerpts, pieces
 from benchmarks.prompts import Prompt, read_prompts
 from benchmarks.replay import likeness
-from cadenza.errors import MissingPackage
 from cadenza.types import Key
 from training.corpus.piece import HELD_OUT
-from training.corpus.render import Renderer
-
-
-@pytest.fixture(scope="module")
-def sound_font() -> None:
-    try:
-        Renderer()
-    except MissingPackage as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
 
 
 def test_prompts_say_who_plays_alone_and_in_which_key() -> None:

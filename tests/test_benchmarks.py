@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -36,27 +35,15 @@ from benchmarks.table import table, write_json
 from benchmarks.takes import takes
 from benchmarks.verdicts import Verdict, accuracy, chance, matched_accuracy, octave_errors
 from cadenza.codec import Codec
-from cadenza.errors import MissingPackage
 from cadenza.framecodec import FrameCodecConfig, FrameCodecModel
 from cadenza.types import FloatArray, Note
 from training.corpus.captions import caption_samples
 from training.corpus.compose import compose
 from training.corpus.instruments import INSTRUMENTS as CORPUS_INSTRUMENTS
 from training.corpus.piece import HELD_OUT
-from training.corpus.render import Renderer
 
 SECONDS = 10
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
-
-
-@pytest.fixture(scope="module")
-def sound_font() -> None:
-    try:
-        Renderer()
-    except MissingPackage as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
 
 
 def tone(pitch: int, seconds: float, partials: int) -> FloatArray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import itertools
-import os
 import re
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 
 from cadenza.errors import MissingPackage, OptionError
 from cadenza.types import Note
+from tests import renders
 from training.corpus import store
 from training.corpus.accompaniment import COMPING
 from training.corpus.bass import PATTERNS
@@ -43,12 +43,7 @@ def pieces() -> list[Piece]:
 
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
-    try:
-        return Renderer()
-    except MissingPackage as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
+    return renders.renderer()
 
 
 def chord_at(piece: Piece, second: float) -> Chord:
