@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shlex
+import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -18,14 +19,16 @@ import pytest
 import soundfile
 
 from cadenza import audio as sound
+from cadenza.errors import OptionError
 from cadenza.midi import Track as MidiTrack
 from cadenza.midi import write as write_midi
 from cadenza.studio import page
 from cadenza.studio.band import plan
-from cadenza.studio.finishing import balanced, mix_session
+from cadenza.studio.finishing import balanced, mix_session, remix
 from cadenza.studio.folder import Folder
 from cadenza.studio.roles import role_named
 from cadenza.studio.session import Session
+from cadenza.studio.settings import Bus, Strip
 from cadenza.types import Audio, Note
 from tests.sounds import sine
 
@@ -329,6 +332,75 @@ def test_the_reaper_project_holds_the_session(folder: Folder, session: Session) 
         [item] = [part for words, part in inside if words[0] == "ITEM"]
         [source] = [part for words, part in item if words[0] == "SOURCE"]
         assert mido.MidiFile(folder.path / source[0][0][1]).length > 4
+
+
+# ── Another mix ─────────────────────────────────────────────────────────────────────────────────
+
+SETTINGS = {
+    "piano": Strip(gain=-9.5, pan=-0.6, solo=True),
+    "bass": Strip(gain=3.0, pan=0.25),
+    "drums": Strip(gain=-1.0, pan=1.0, solo=True),
+    "strings": Strip(gain=2.0, mute=True, solo=True),
+}
+
+
+@pytest.fixture
+def remixed(folder: Folder, tmp_path: Path) -> Folder:
+    copied = Folder(Path(shutil.copytree(folder.path, tmp_path / "session")))
+    session = copied.load()
+    fourth = replace(session.track("bass"), name="strings")
+    shutil.copy(copied.track("bass"), copied.track("strings"))
+    quiet = Bus(loudness=-40)  # so that nothing is limited
+    copied.save(replace(session, bus=quiet, tracks=(*session.tracks, fourth)))
+    remix(copied, SETTINGS)
+    return copied
+
+
+def test_a_remix_is_the_sum_of_its_tracks(remixed: Folder) -> None:
+    assert remixed.load().strips == SETTINGS
+    expected = np.zeros((2, remixed.load().grid.samples))
+    for name in ("piano", "drums"):  # strings are muted, and the bass is beside a solo
+        strip, track = SETTINGS[name], sound.read(remixed.track(name)).samples
+        angle = np.pi / 4 * (strip.pan + 1)
+        sides = np.sqrt(2) * np.array([[np.cos(angle)], [np.sin(angle)]])
+        expected += 10 ** (strip.gain / 20) * sides * track
+    heard = sound.read(remixed.mix).samples.astype(np.float64)
+    expected *= np.sum(heard * expected) / np.sum(expected**2)  # the bus makes it as loud as asked
+    np.testing.assert_allclose(heard, expected, atol=2**-22)
+    assert np.abs(heard).max() > 0.005
+
+
+def test_a_remix_goes_along_to_other_programs(remixed: Folder) -> None:
+    with zipfile.ZipFile(remixed.path / "session.dawproject") as packed:
+        project = ElementTree.fromstring(packed.read("project.xml"))
+    assert list(violations(project)) == []
+    text = (remixed.path / "session.rpp").read_text()
+    [(_, body)] = parse_rpp(iter(text.splitlines()))
+    reaper = {
+        facts["NAME"][0]: facts
+        for facts in ({w[0]: w[1:] for w, _ in inside} for words, inside in body if inside)
+    }
+    for name, strip in SETTINGS.items():
+        [channel] = [t[0] for t in project.iter("Track") if t.get("name") == name]
+        set_to = {part.tag: part.get("value", "") for part in channel}
+        assert 20 * np.log10(float(set_to["Volume"])) == pytest.approx(strip.gain, abs=0.001)
+        assert 2 * float(set_to["Pan"]) - 1 == pytest.approx(strip.pan, abs=1e-6)
+        assert (set_to["Mute"] == "true", channel.get("solo") == "true") == (strip.mute, strip.solo)
+        volume, pan = map(float, reaper[name]["VOLPAN"][:2])
+        assert 20 * np.log10(volume) == pytest.approx(strip.gain, abs=0.001)
+        assert pan == pytest.approx(strip.pan)
+        assert reaper[name]["MUTESOLO"] == [str(int(strip.mute)), str(int(strip.solo)), "0"]
+
+
+def test_a_remix_of_what_is_not_there_changes_nothing(remixed: Folder) -> None:
+    before = (remixed.path / "session.json").read_bytes()
+    for strips, words in (
+        ({"tuba": Strip()}, "no track 'tuba'"),
+        ({"bass": Strip(duck_under="tuba")}, "under 'tuba'"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            remix(remixed, strips)
+    assert (remixed.path / "session.json").read_bytes() == before
 
 
 # ── The page ────────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import mido
@@ -15,32 +17,45 @@ from pydantic import ValidationError
 
 from cadenza import stems
 from cadenza.audio import read
-from cadenza.errors import Cancelled, ModelError
+from cadenza.errors import Cancelled, ModelError, NotFound, OptionError
 from cadenza.jobs.kinds import KINDS, Work
 from cadenza.model import Model
 from cadenza.request import Sound, fingerprint
+from cadenza.studio.finishing import mix_session
+from cadenza.studio.packing import opened
 from cadenza.take import read_recipe
 from cadenza.types import Audio, Source
 from tests import separators
 from tests.sounds import sine
 
-UPLOAD = "0" * 32
+UPLOAD, JOB = "0" * 32, "1" * 32
 
 
 def run(
-    torch_nano: Model, place: Path, kind: str, heard: Audio | None = None, /, **request: Any
+    torch_nano: Model,
+    place: Path,
+    kind: str,
+    heard: Audio | None = None,
+    earlier: Mapping[str, Path] = MappingProxyType({}),
+    /,
+    **request: Any,
 ) -> dict[str, Path]:
-    """The files that a job of ``kind`` makes; ``heard`` is the upload that it asks for."""
+    """The files that a job of ``kind`` makes; ``heard`` is the upload that it asks for, and
+    ``earlier`` the files of the job."""
 
     def upload(id: str) -> Sound:
         assert id == UPLOAD and heard is not None
         return Sound(heard, Source("hum.wav", fingerprint(heard)))
 
+    def result(id: str, name: str) -> Path:
+        assert id == JOB
+        return earlier[name]
+
     seen: list[tuple[int, int]] = []
     folders = [place / name for name in ("result", "scratch")]
     for folder in folders:
-        folder.mkdir()
-    work = Work(torch_nano, *folders, lambda *progress: seen.append(progress), upload)
+        folder.mkdir(parents=True)
+    work = Work(torch_nano, *folders, lambda *progress: seen.append(progress), upload, result)
     KINDS[kind].run(KINDS[kind].request.model_validate(request), work)
     assert all(0 <= done <= total for done, total in seen)
     return {file.name: file for file in folders[0].iterdir()}
@@ -68,6 +83,11 @@ def test_examples_are_requests_that_are_accepted() -> None:
         ("band", {"prompt": "funk", "tracks": ["bass"], "bars": 0}, "bars"),
         ("band", {"prompt": "", "tracks": ["bass"]}, "the prompt is empty"),
         ("band", {"prompt": "funk", "tracks": ["bass"], "model": "large"}, "model"),
+        ("mix", {"job": JOB, "strips": {"bass": {"gain": 41}}}, "gain must be from -60 to 40"),
+        ("mix", {"job": JOB, "strips": {"bass": {"pan": "left"}}}, "pan"),
+        ("mix", {"job": JOB, "strips": {"bass": {"volume": 1}}}, "volume"),
+        ("mix", {"job": JOB, "strips": {str(n): {} for n in range(13)}}, "12"),
+        ("mix", {"job": "../x", "strips": {}}, "job"),
         ("loop", {"prompt": "x", "bars": 1000}, "1 to 64 bars, not 1000"),
         ("loop", {"prompt": "x", "tempo": 1.0}, "tempo"),
         ("midi", {}, "sound"),
@@ -83,7 +103,13 @@ def test_requests_that_are_refused(kind: str, request_: dict[str, Any], words: s
 def test_a_band(torch_nano: Model, tmp_path: Path) -> None:
     request = {"prompt": "funk, 120 bpm", "tracks": ["drums", "bass"], "bars": 1, "retries": 0}
     files = run(torch_nano, tmp_path, "band", seed=1, **request)
-    assert files.keys() == {"mix.wav", "stem-drums.wav", "stem-bass.wav", "session.zip"}
+    assert files.keys() == {
+        "mix.wav",
+        "stem-drums.wav",
+        "stem-bass.wav",
+        "session.json",
+        "session.zip",
+    }
     mix = read(files["mix.wav"]).samples
     added = sum(read(files[name]).samples for name in files if name.startswith("stem-"))
     np.testing.assert_allclose(mix, added, atol=2e-3)  # what a mixer on the page begins with
@@ -91,6 +117,48 @@ def test_a_band(torch_nano: Model, tmp_path: Path) -> None:
         assert packed.testzip() is None
         session = json.loads(packed.read("session/session.json"))
     assert [track["name"] for track in session["tracks"]] == ["drums", "bass"]
+
+
+def test_another_mix_of_a_band(torch_nano: Model, tmp_path: Path) -> None:
+    asked = {"prompt": "funk, 120 bpm", "tracks": ["drums", "bass"], "bars": 1, "retries": 0}
+    band = run(torch_nano, tmp_path / "band", "band", seed=1, **asked)
+    strips = {track["name"]: track["strip"] for track in _tracks(band["session.json"])}
+    strips["bass"] |= {"gain": strips["bass"]["gain"] - 4, "pan": -0.5}
+    strips["drums"]["solo"] = strips["bass"]["solo"] = True
+    mine = run(torch_nano, tmp_path / "mix", "mix", None, band, job=JOB, strips=strips)
+    assert mine.keys() == {"mix.wav", "session.json", "session.zip"}
+    assert {track["name"]: track["strip"] for track in _tracks(mine["session.json"])} == strips
+    # Ahead of the bus a stem follows the faders as it is; the bus has one gain for both sides.
+    angle = np.pi / 4 * np.array([[0.5], [1.5]])
+    sides = np.sqrt(2) * np.array([np.cos(angle[0]), np.sin(angle[0])])
+    stems = {name: read(band[f"stem-{name}.wav"]).samples for name in strips}
+    expected = stems["drums"] + 10 ** (-4 / 20) * sides * stems["bass"]
+    mix = read(mine["mix.wav"]).samples
+    assert _unlike(mix, expected) < 1e-4 < 100 * 1e-4 < _unlike(mix, sum(stems.values()))
+    # The session is one to work with, and a mix of a mix begins where that ended.
+    with opened(mine["session.zip"]) as session:
+        bits = (session.path / "mix.wav").read_bytes()
+        assert bits == mine["mix.wav"].read_bytes()
+        mix_session(session)
+        assert (session.path / "mix.wav").read_bytes() == bits
+    again = run(torch_nano, tmp_path / "again", "mix", None, mine, job=JOB, strips={})
+    assert again["mix.wav"].read_bytes() == mine["mix.wav"].read_bytes()
+    with pytest.raises(OptionError, match="no track 'tuba'"):
+        run(torch_nano, tmp_path / "x", "mix", None, band, job=JOB, strips={"tuba": {}})
+
+
+def _tracks(session: Path) -> Any:
+    return json.loads(session.read_text())["tracks"]
+
+
+def _unlike(one: np.ndarray, other: np.ndarray) -> float:
+    """How much energy of ``one`` is left when ``other`` is taken away with the best gain for each
+    5 ms."""
+    left = 0.0
+    for start in range(0, one.shape[1], 160):
+        a, b = one[:, start : start + 160], other[:, start : start + 160]
+        left += float(np.sum((a - np.sum(a * b) / max(np.sum(b * b), 1e-12) * b) ** 2))
+    return left / float(np.sum(one**2))
 
 
 def test_loops(torch_nano: Model, tmp_path: Path) -> None:
@@ -139,6 +207,10 @@ def test_cancelling(torch_nano: Model, tmp_path: Path, kind: str) -> None:
         raise Cancelled("enough")
 
     request = {"prompt": "x", "bars": 1, **({"tracks": ["bass"]} if kind == "band" else {})}
-    work = Work(torch_nano, tmp_path, tmp_path, stop, lambda id: Sound(sine(), Source("", "")))
+
+    def nothing(*_: str) -> Any:
+        raise NotFound("nothing is needed")
+
+    work = Work(torch_nano, tmp_path, tmp_path, stop, nothing, nothing)
     with pytest.raises(Cancelled):
         KINDS[kind].run(KINDS[kind].request.model_validate(request), work)

@@ -188,6 +188,17 @@ def test_order_and_muted_tracks_do_not_matter_but_silence_is_silence() -> None:
     assert not mix({"c": tracks["c"]}, strips, Bus()).samples.any()
 
 
+def test_solo_silences_the_others_and_mute_is_stronger() -> None:
+    tracks = {"a": noise(1.0), "b": sine(1.0), "c": kicks(1.0)}
+    strips = {"a": Strip(solo=True, gain=-3), "b": Strip(solo=True), "c": Strip(reverb=-6)}
+    heard = mix(tracks, strips, Bus())
+    muted = {"a": Strip(gain=-3), "b": DRY, "c": Strip(mute=True)}
+    assert np.array_equal(heard.samples, mix(tracks, muted, Bus()).samples)
+    strips["b"] = Strip(solo=True, mute=True)
+    alone = mix({"a": tracks["a"]}, {"a": Strip(gain=-3)}, Bus())
+    assert np.array_equal(mix(tracks, strips, Bus()).samples, alone.samples)
+
+
 def test_stems_add_up_to_the_mix() -> None:
     tracks = {"a": noise(2.0), "b": kicks(2.0), "c": sine(2.0)}
     strips = {"a": Strip(reverb=-9, duck_under="b"), "b": Strip(gain=9), "c": Strip(mute=True)}

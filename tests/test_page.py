@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import re
 import shutil
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import soundfile
 from playwright.sync_api import (
     Browser,
     ConsoleMessage,
@@ -22,7 +27,10 @@ from playwright.sync_api import (
 )
 
 from cadenza.audio import read, resample, write
+from cadenza.jobs.queue import Job
+from cadenza.studio.session import Session
 from cadenza.types import Audio
+from tests.command import run
 from tests.nursery import Nursery
 from tests.service import Service, serving, until
 from tests.sounds import sine
@@ -186,7 +194,8 @@ def test_a_band_is_mixed(page: Page, service: Service, tmp_path: Path) -> None:
     mute.click()
     expect(mute).to_have_attribute("aria-pressed", "true")
     piece.locator("button[aria-label='Solo drums']").click()
-    piece.locator(".track input").first.fill("0.5")
+    piece.locator("input[aria-label='Level of drums']").fill("-6")
+    piece.locator("input[aria-label='Pan of drums']").fill("-0.5")
     piece.locator("button", has_text="Play").click()
     until(lambda: seconds(page, "#pieces > li .time") >= 1)
     assert fits(page)
@@ -194,12 +203,66 @@ def test_a_band_is_mixed(page: Page, service: Service, tmp_path: Path) -> None:
     mine = saved(page, piece.locator("button", has_text="Save this mix"), tmp_path / "mine.wav")
     job = service.store.queue.history("everybody", kind="band")[0]
     drums = read(service.store.folder.result(job, "stem-drums.wav"))
-    heard = resample(mine, drums.rate).samples[0][: drums.samples.shape[1]]
-    assert np.corrcoef(heard, drums.samples[0][: len(heard)])[0, 1] > 0.98  # the solo
+    heard = resample(mine, drums.rate).samples[:, : drums.samples.shape[1]]
+    drums = Audio(drums.samples[:, : heard.shape[1]], drums.rate)
+    for side, panned in zip((0, 1), np.sqrt(2) * np.cos([np.pi / 8, 3 * np.pi / 8]), strict=True):
+        assert np.corrcoef(heard[side], drums.samples[side])[0, 1] > 0.98  # the solo
+        ratio = np.std(heard[side]) / np.std(drums.samples[side])
+        assert ratio == pytest.approx(10 ** (-6 / 20) * panned, rel=0.02)
+    piece.locator("button[aria-label='Solo drums']").click()
+    expect(piece.locator("output", has_text="-6 dB")).to_be_visible()
+    with page.expect_download() as downloading:
+        piece.locator("button", has_text="Save as session").click()
+    downloading.value.save_as(tmp_path / "session.zip")
+    check_session(tmp_path / "session.zip", service, job)
+    # It is kept, and its faders stand where they were.
+    remix = page.locator("#pieces > li").first
+    expect(remix.locator(".state")).to_contain_text("another mix")
+    expect(remix.locator("h3")).to_have_text(PROMPT)
+    remix.locator("button", has_text="Play").click()
+    expect(remix.locator("button[aria-label='Mute bass']")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    expect(remix.locator("input[aria-label='Level of drums']")).to_have_value("-6")
+    expect(remix.locator("input[aria-label='Pan of drums']")).to_have_value("-0.5")
+    remix.locator("summary").click()
+    picture(page, "another-mix")
+    with page.expect_download() as downloading:  # as it was, so that nothing is made anew
+        remix.locator("button", has_text="Save as session").click()
+    downloading.value.save_as(tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "session.zip").read_bytes()
     page.locator("#tab-take").click()
     piece.locator("button", has_text="Again with changes").click()
     expect(page.locator("#band")).to_be_visible()
     expect(page.locator("#instruments input:checked")).to_have_count(2)
+
+
+def check_session(place: Path, service: Service, job: Job) -> None:
+    """What was set on the page, here drums 6 dB down and to the left, the bass muted."""
+    with zipfile.ZipFile(service.store.folder.result(job, "session.zip")) as packed:
+        first = Session.from_json(packed.read("session/session.json").decode())
+    with zipfile.ZipFile(place) as packed:
+        session = Session.from_json(packed.read("session/session.json").decode())
+        project = zipfile.ZipFile(BytesIO(packed.read("session/session.dawproject")))
+        mix, rate = soundfile.read(BytesIO(packed.read("session/mix.wav")), dtype="float32")
+    drums, bass = session.track("drums").strip, session.track("bass").strip
+    assert drums.gain == pytest.approx(first.track("drums").strip.gain - 6, abs=0.01)
+    assert drums.pan == -0.5 and not drums.mute and not drums.solo
+    assert bass == replace(first.track("bass").strip, mute=True)
+    xml = ElementTree.fromstring(project.read("project.xml"))
+    channels = {track.get("name"): track.find("Channel") for track in xml.iter("Track")}
+    for name, strip in session.strips.items():
+        channel = {part.tag: part.get("value", "") for part in channels[name] or ()}
+        assert 20 * np.log10(float(channel["Volume"])) == pytest.approx(strip.gain, abs=0.01)
+        assert 2 * float(channel["Pan"]) - 1 == pytest.approx(strip.pan, abs=1e-6)
+        assert channel["Mute"] == str(strip.mute).lower()
+    # The bus has one gain for both sides, so what tells them apart is what was set.
+    stem = read(service.store.folder.result(job, "stem-drums.wav")).samples
+    left, right = np.sqrt(2) * np.cos([np.pi / 8, 3 * np.pi / 8])
+    one, other = mix[:, 0] * right * stem[1], mix[:, 1] * left * stem[0]
+    assert rate == first.rate and np.abs(mix).max() > 0.1
+    np.testing.assert_allclose(one, other, atol=1e-5)
+    assert run("mix", str(place)).code == 0  # the command works on it
 
 
 # How often a position has jumped back.

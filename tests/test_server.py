@@ -390,6 +390,9 @@ def test_one_keys_jobs_do_not_exist_for_another(guarded: Service) -> None:
         assert_problem(his.get(f"/v1/jobs?before={job['id']}"), 404, "there is no job")
         stolen = {"kind": "generate", "request": SMALL | {"beginning": upload["id"]}}
         assert_problem(his.post("/v1/jobs", json=stolen), 404, "there is no upload")
+        mix = {"kind": "mix", "request": {"job": job["id"], "strips": {}}}
+        assert_problem(his.post("/v1/jobs", json=mix), 404, "there is no job")
+        assert_problem(hers.post("/v1/jobs", json=mix), 404, "no file of that name")
 
 
 def test_every_operation_asks_for_a_key(guarded: Service) -> None:

@@ -155,6 +155,21 @@ def test_a_job_that_kills_every_worker_ends(store: Store, workers: Nursery) -> N
     assert "3 attempts" in failed.error["message"]
 
 
+def test_a_damaged_session_leaks_nothing(store: Store, workers: Nursery) -> None:
+    band = store.queue.submit("anna", "band", {})[0]
+    leased = store.queue.lease("another")
+    assert leased is not None
+    store.folder.attempt(leased).mkdir(parents=True)
+    (store.folder.attempt(leased) / "session.zip").write_bytes(b"PK\x03\x04 and no more")
+    store.queue.finish(leased, DONE, files=[{"name": "session.zip", "bytes": 16}])
+    workers.start(store.folder.root, "w")
+    for id in (band.id, "f" * 32):
+        mix = ended(store, store.queue.submit("anna", "mix", {"job": id, "strips": {}})[0])
+        assert mix.state == FAILED and mix.error is not None
+        assert str(store.folder.root) not in mix.error["message"]
+        assert "/" not in mix.error["message"]
+
+
 def test_many_jobs_and_workers_killed_at_random(store: Store, workers: Nursery) -> None:
     jobs = [submit(store, owner, duration=1.0, seed=n) for n in range(5) for owner in "ab"]
     store.queue.max_attempts = 10

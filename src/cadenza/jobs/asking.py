@@ -22,6 +22,7 @@ from cadenza.request import Sound
 from cadenza.types import Audio, Source
 
 UploadId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+JobId = UploadId  # alike, and made alike
 
 # Stands in for a sound that is not read yet, so that the rules about its presence can be checked.
 _SOME_SOUND = Sound(Audio(np.ones((1, 1), np.float32), 1), Source("", ""))
@@ -41,6 +42,11 @@ class Asked(BaseModel):
         """Which fields hold sounds, and the uploads that they are."""
         given = {name: getattr(self, name) for name in self.sounds}
         return {name: id for name, id in given.items() if id is not None}
+
+    @property
+    def results(self) -> dict[str, str]:
+        """The files of earlier jobs that it works on, by the ids of these."""
+        return {}
 
     def options(self, sounds: Mapping[str, Sound]) -> dict[str, Any]:
         """The arguments of the library's request, with ``sounds`` by field in place of uploads."""

@@ -78,11 +78,11 @@ class Folder:
         Raises:
             NotFound: the job has no such file, or it has gone.
         """
-        if name in [file["name"] for file in job.files]:
-            place = self.attempt(job) / name
-            if place.is_file():
-                return place
-        raise NotFound(f"job {job.id} has no file of that name")
+        job.check_file(name)
+        place = self.attempt(job) / name
+        if not place.is_file():
+            raise NotFound(f"that file of job {job.id} has gone")
+        return place
 
     def keep_upload(self, part: Path, id: str) -> None:
         """Take what was decoded into ``part``, which is then not there any more."""

@@ -65,6 +65,15 @@ class Job:
     def over(self) -> bool:
         return self.state not in OPEN
 
+    def check_file(self, name: str) -> None:
+        """Refuse what is none of its files.
+
+        Raises:
+            NotFound: it has none of that name.
+        """
+        if name not in [file["name"] for file in self.files]:
+            raise NotFound(f"job {self.id} has no file of that name")
+
 
 def new_id() -> str:
     """A name that cannot be guessed, fit for a path and a URL."""

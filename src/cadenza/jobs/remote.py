@@ -61,8 +61,7 @@ class RemoteFolder(Folder):
             self._remove(self._place(job, attempt))
 
     def result(self, job: Job, name: str) -> Path:
-        if name not in [file["name"] for file in job.files]:
-            raise NotFound(f"job {job.id} has no file of that name")
+        job.check_file(name)
         return self._copy(f"{self._place(job, job.attempt)}/{name}", f"{job.id}-{name}")
 
     def keep_upload(self, part: Path, id: str) -> None:

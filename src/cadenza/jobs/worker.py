@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from cadenza.errors import CadenzaError, Cancelled, OutputError, Unavailable
+from cadenza.errors import CadenzaError, Cancelled, OutputError, SessionError, Unavailable
 from cadenza.jobs.door import Door
 from cadenza.jobs.kinds import KINDS, Work
 from cadenza.jobs.queue import CANCELLED, DONE, FAILED, Job
@@ -190,7 +190,11 @@ class Worker:
             raise OutputError(str(error)) from error
         with TemporaryDirectory(dir=store.folder.scratch) as scratch:
             sound = partial(store.uploads.sound, owner=job.owner)
-            kind.run(request, Work(self._model, folder, Path(scratch), doing.report, sound))
+
+            def result(id: str, name: str) -> Path:
+                return store.folder.result(store.queue.get(id, job.owner), name)
+
+            kind.run(request, Work(self._model, folder, Path(scratch), doing.report, sound, result))
         files = [
             {"name": place.name, "bytes": place.stat().st_size}
             for place in sorted(folder.iterdir())
@@ -256,6 +260,10 @@ def _told(error: Exception) -> dict[str, str]:
     if isinstance(error, OutputError):
         log.error("a result could not be stored: %s", error)
         return {"kind": "OutputError", "message": "the service could not store the result"}
+    if isinstance(error, SessionError):
+        log.error("a session could not be worked on: %s", error)
+        message = "the session cannot be worked on: it may be damaged, or there is no room for it"
+        return {"kind": "SessionError", "message": message}
     if isinstance(error, CadenzaError):
         return {"kind": type(error).__name__, "message": str(error)}
     log.error("a job failed", exc_info=error)

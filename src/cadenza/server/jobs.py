@@ -143,6 +143,8 @@ def submit(
         )
     for id in submission.request.uploads.values():
         here.store.uploads.get(id, who.id)
+    for id, name in submission.request.results.items():
+        here.store.queue.get(id, who.id).check_file(name)
     job, new = here.store.queue.submit(
         who.id,
         submission.kind,

@@ -155,7 +155,8 @@ def _channel(
     track: Element, own: str, strip: Strip, role: str = "regular", destination: str | None = None
 ) -> None:
     """A channel strip; its parts stand in the order that the schema wants."""
-    channel = SubElement(track, "Channel", id=own, audioChannels="2", role=role, solo="false")
+    solo = str(strip.solo).lower()
+    channel = SubElement(track, "Channel", id=own, audioChannels="2", role=role, solo=solo)
     if destination:
         channel.set("destination", destination)
     if strip.high_pass or strip.low or strip.mid or strip.high:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from cadenza import audio as sound
@@ -16,6 +17,7 @@ from cadenza.studio.folder import Folder
 from cadenza.studio.mix import level_of, mix, stem
 from cadenza.studio.roles import role_named
 from cadenza.studio.session import Session, Track
+from cadenza.studio.settings import Strip
 from cadenza.tags import Tags
 from cadenza.types import Audio, Note
 
@@ -45,6 +47,24 @@ def mix_session(folder: Folder) -> Session:
     write_atomically(folder.path / "session.rpp", reaper.encode(session))
     write_atomically(folder.path / "session.html", page.encode(session, mixed.audio, tracks))
     return session
+
+
+def remix(folder: Folder, strips: Mapping[str, Strip]) -> Session:
+    """Mix a session with other settings of its mixer, which are written down in it.
+
+    Args:
+        strips: by track; the others stay as they are.
+
+    Raises:
+        OptionError: no such track, or settings that do not go together.
+        SessionError, OutputError: as for :func:`mix_session`.
+    """
+    session = folder.load()
+    for name, strip in strips.items():
+        session = session.with_track(replace(session.track(name), strip=strip))
+    session.check()
+    folder.save(session)
+    return mix_session(folder)
 
 
 def balanced(track: Track, audio: Audio) -> Track:

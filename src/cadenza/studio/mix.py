@@ -7,7 +7,7 @@ and the same tracks and settings give the same bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +66,7 @@ def _in_mix(
 ) -> Samples:
     """One track and what the room answers to it, ``[2, N]``, ahead of the bus."""
     audio, strip = tracks[name], strips[name]
-    if strip.mute:
+    if not _is_heard(name, tracks, strips):
         return np.zeros((2, audio.samples.shape[1]))
     placed = place(audio, strip)
     if strip.duck_under:
@@ -75,6 +75,12 @@ def _in_mix(
     if strip.reverb > NO_REVERB:
         placed = placed + reverberate(placed * _factor(strip.reverb), audio.rate, bus)
     return placed
+
+
+def _is_heard(name: str, tracks: Iterable[str], strips: Mapping[str, Strip]) -> bool:
+    """Whether a track is neither muted nor beside one that is on solo."""
+    alone = any(strips[other].solo for other in tracks)
+    return not strips[name].mute and (strips[name].solo or not alone)
 
 
 def place(audio: Audio, strip: Strip) -> Samples:

@@ -47,6 +47,29 @@ def pack(folder: Folder, force: bool = False) -> Path:
     return archive
 
 
+def unpack(archive: Path, inside: Path) -> Folder:
+    """Put the session in a ``.zip`` into a folder, which is made: its own files, and no others.
+
+    Raises:
+        SessionError: there is no session, or it is a file that may do harm or is damaged.
+    """
+    for part in PARTS:
+        (inside / part).mkdir(parents=True)
+    with _reading(archive) as packed:
+        contents = _contents(packed, archive)
+        needed = sum(entry.file_size for entry in packed.infolist())
+        room = min(MAX_UNPACKED, shutil.disk_usage(inside).free)
+        if needed > room:
+            raise SessionError(
+                f"{archive} holds {needed / 1e6:.0f} MB unpacked, there is room for "
+                f"{room / 1e6:.0f} MB in {inside.parent}"
+            )
+        for name, entry in contents.own.items():
+            with packed.open(entry) as source, open(inside / name, "xb") as target:
+                shutil.copyfileobj(source, target)
+    return Folder.open(inside)
+
+
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Folder]:
     """A session to be worked on, be it a folder or a ``.zip``.
@@ -64,8 +87,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Folder]:
         return
     check_place(archive)
     with tempfile.TemporaryDirectory(prefix="cadenza-") as inside:
-        _unpack(archive, Path(inside))
-        folder = Folder.open(inside)
+        folder = unpack(archive, Path(inside))
         try:
             yield folder
         except SessionError as error:
@@ -99,23 +121,6 @@ def _reading(archive: Path) -> Iterator[zipfile.ZipFile]:
             yield packed
     except DAMAGES as error:
         raise SessionError(f"{archive} cannot be opened as a session: {error}") from error
-
-
-def _unpack(archive: Path, inside: Path) -> None:
-    for part in PARTS:
-        (inside / part).mkdir()
-    with _reading(archive) as packed:
-        contents = _contents(packed, archive)
-        needed = sum(entry.file_size for entry in packed.infolist())
-        room = min(MAX_UNPACKED, shutil.disk_usage(inside).free)
-        if needed > room:
-            raise SessionError(
-                f"{archive} holds {needed / 1e6:.0f} MB unpacked, there is room for "
-                f"{room / 1e6:.0f} MB in {inside.parent}"
-            )
-        for name, entry in contents.own.items():
-            with packed.open(entry) as source, open(inside / name, "xb") as target:
-                shutil.copyfileobj(source, target)
 
 
 def _repack(folder: Folder, archive: Path) -> None:

@@ -41,7 +41,7 @@ def _track(
     yield f'    NAME "{name}"'
     yield f"    PEAKCOL {_colour(role_named(track.role).colour)}"
     yield f"    VOLPAN {volume:.8f} {strip.pan if sounding else 0:.6f} -1 -1 1"
-    yield f"    MUTESOLO {int(strip.mute and sounding)} 0 0"
+    yield f"    MUTESOLO {int(strip.mute and sounding)} {int(strip.solo and sounding)} 0"
     yield "    NCHAN 2"
     yield "    <ITEM"
     yield "      POSITION 0"

@@ -29,6 +29,7 @@ class Strip:
     duck_under: str = ""  # the track whose kick makes this one step back; empty for none
     duck: float = 6.0  # by how much at most
     mute: bool = False
+    solo: bool = False  # nothing is heard but what is on solo
 
     BOUNDS: ClassVar[Bounds] = {
         "gain": (-60, 40),

@@ -11,6 +11,8 @@ from cadenza.studio.band import band, plan
 from cadenza.studio.folder import Folder
 from cadenza.studio.packing import pack
 
+SESSION = "session.zip"
+
 HELP = {
     "prompt": "What all play, with tempo and key.",
     "tracks": "Instruments, each a track of its own.",
@@ -37,10 +39,16 @@ def _run(request: Any, work: Work) -> None:
         progress=work.progress,
         **options,
     )
-    os.replace(pack(Folder.open(place)), work.folder / "session.zip")
-    os.replace(place / "mix.wav", work.folder / "mix.wav")
+    hand_over(Folder.open(place), work)
     for stem in (place / "stems").glob("*.wav"):
         os.replace(stem, work.folder / f"stem-{stem.name}")
+
+
+def hand_over(session: Folder, work: Work) -> None:
+    """Make a session the result: its mix, what it is made of, and all of it as one file."""
+    os.replace(pack(session), work.folder / SESSION)
+    for name in ("mix.wav", "session.json"):
+        os.replace(session.path / name, work.folder / name)
 
 
 KIND = Kind(Band, _run, {"prompt": "funk, 110 bpm, E minor", "tracks": ["drums", "bass", "guitar"]})

@@ -24,6 +24,7 @@ class Work:
     scratch: Path  # and what is written here is gone afterwards
     progress: Progress  # to be called often; raises Cancelled when the job has to stop
     sound: Callable[[str], Sound]  # an upload by its id; raises NotFound, AudioError
+    result: Callable[[str, str], Path]  # a file of an earlier job, by id and name; raises NotFound
 
     def options(self, request: Asked) -> dict[str, Any]:
         """The arguments of the library's request, its sounds read."""

@@ -1,6 +1,6 @@
 // The list of what was made: progress, pictures, playing, mixing, downloads.
 
-import { Problem, ask, cancel, get, isOver, upload } from "./api.js";
+import { Problem, ask, cancel, get, isOver, submit, upload } from "./api.js";
 import { Mixer } from "./mixer.js";
 import { peaks, pianoRoll, spectrogram, waveform } from "./picture.js";
 import { bounced, save } from "./saving.js";
@@ -9,7 +9,7 @@ const SOUND = /\.(wav|flac|mp3|ogg|opus)$/;
 const PAGE = 20;
 const LOOK = 500; // milliseconds between two looks at what is being made
 const LONGEST_LOOK = 15000; // while the server does not answer
-const NAMES = { generate: "piece", band: "band", loop: "loops", midi: "notes", split: "stems" };
+const NAMES = { generate: "piece", band: "band", mix: "another mix", loop: "loops", midi: "notes", split: "stems" };
 const STATES = { queued: "waiting", running: "being made", done: "done", failed: "did not work", cancelled: "cancelled" };
 
 export const clock = (seconds) =>
@@ -29,7 +29,8 @@ export const hush = () => sounding?.pause();
 /** `use` has again(job), goOn(upload), playing() and trouble(error). */
 export class Pieces {
   constructor(list, none, older, use) {
-    Object.assign(this, { list, none, older, use });
+    Object.assign(this, { list, none, older });
+    this.use = { ...use, keep: (kind, request) => this.#keep(kind, request) };
     this.making = new Set(); // pieces that are not over
     older.onclick = () => this.load().catch(use.trouble);
   }
@@ -54,6 +55,15 @@ export class Pieces {
     this.list.prepend(piece.item);
     this.none.hidden = true;
     piece.item.scrollIntoView({ behavior: "smooth", block: "nearest" });
+  }
+
+  /** Ask for something while another piece is looked at; the job when it is done. */
+  async #keep(kind, request) {
+    const piece = this.#piece(await submit(kind, request), false);
+    this.list.prepend(piece.item);
+    const job = await piece.over;
+    if (job.state === "done") return job;
+    throw new Problem(job.error?.message ?? "It was cancelled.");
   }
 
   #piece(job, fresh) {
@@ -102,10 +112,39 @@ function ifThere(error) {
   if (error.status !== 404) throw error;
 }
 
+const fileOf = (job, name) => job.files.find((file) => file.name === name);
+
+/** The band that a mix is of. */
+const bandOf = (mix) => get(`/v1/jobs/${mix.request.job}`).catch(ifThere);
+
+/** How the tracks of a session are mixed, by name. */
+async function stripsOf(job) {
+  const file = fileOf(job, "session.json");
+  const { tracks } = file ? await get(file.url) : { tracks: [] };
+  return Object.fromEntries(tracks.map(({ name, strip }) => [name, strip]));
+}
+
+const IDS = new Set(["job", "sound", "melody", "beginning"]); // in requests; they tell nobody anything
+const FADERS = ["gain", "pan", "mute", "solo"];
+
+/** Whether two mixes differ in what the page can play. */
+const differInFaders = (one, other) =>
+  Object.entries(one).every(([name, strip]) =>
+    Object.keys(strip).every((setting) => FADERS.includes(setting) || strip[setting] === other[name]?.[setting]),
+  );
+
+/** The settings of a mixer in words. */
+const mixed = (strips) =>
+  Object.entries(strips)
+    .map(([name, { gain, pan, mute, solo }]) => [name, `${gain} dB`, pan && `pan ${pan}`, mute && "muted", solo && "solo"])
+    .map((words) => words.filter(Boolean).join(" "))
+    .join(", ");
+
 class Piece {
   constructor(job, use, fresh) {
     this.use = use;
     this.fresh = fresh;
+    this.over = new Promise((tell) => (this.tellOver = tell));
     this.title = element("h3", { textContent: job.request.prompt ?? NAMES[job.kind] });
     this.state = element("p", { className: "state" });
     this.state.setAttribute("role", "status");
@@ -115,6 +154,7 @@ class Piece {
     this.stage = element("div");
     this.item = element("li", { id: `job-${job.id}` }, this.title, this.state, this.bar, this.stage, this.buttons);
     this.show(job);
+    if (job.kind === "mix") this.try(async () => (this.title.textContent = (await bandOf(job))?.request.prompt ?? NAMES.mix));
   }
 
   show(job) {
@@ -128,6 +168,7 @@ class Piece {
     if (job.state === "running") this.bar.value = job.progress;
     else this.bar.removeAttribute("value");
     if (job.error) this.state.textContent += ` · ${job.error.message}`;
+    if (isOver(job)) this.tellOver(job);
     if (other) this.offer(); // else its buttons stay, one of which may have the focus
   }
 
@@ -149,13 +190,17 @@ class Piece {
     if (job.request.prompt) this.buttons.append(button("Again with changes", () => this.use.again(job)));
     if (sounds.length) this.buttons.append(button("Go on from here", () => this.goOn(sounds)));
     const files = job.files.map((file) => button(`↓ ${file.name}`, () => this.download(file)));
-    const recipe = Object.entries(job.request).filter(([, value]) => value !== null && value !== false);
+    const recipe = Object.entries(job.request)
+      .filter(([name, value]) => value !== null && value !== false && !IDS.has(name))
+      .map(([name, value]) => `${name}: ${name === "strips" ? mixed(value) : value}`);
+    const asMade = "These are as they were made. To get the mix that you set, save it above.";
     this.buttons.append(
       element(
         "details",
         {},
         element("summary", { textContent: files.length ? "Files and recipe" : "Recipe" }),
-        element("p", { className: "hint", textContent: recipe.map((pair) => pair.join(": ")).join(" · ") }),
+        element("p", { className: "hint", textContent: recipe.join(" · ") }),
+        ...(fileOf(job, "session.zip") ? [element("p", { className: "hint", textContent: asMade })] : []),
         element("div", { className: "row" }, ...files),
       ),
     );
@@ -177,7 +222,7 @@ class Piece {
   }
 
   async fill() {
-    const notes = this.job.files.find(({ name }) => name === "notes.json");
+    const notes = fileOf(this.job, "notes.json");
     if (notes) {
       const canvas = element("canvas", { className: "tall" });
       canvas.setAttribute("role", "img");
@@ -189,23 +234,28 @@ class Piece {
       return;
     }
     context ??= new AudioContext();
-    const all = this.job.files.filter(({ name }) => SOUND.test(name));
-    const stems = all.filter(({ name }) => name.startsWith("stem-"));
-    const chosen = stems.length ? stems : all;
+    const source = this.job.kind === "mix" ? await bandOf(this.job) : this.job;
+    const [strips, set] = await Promise.all([source ?? this.job, this.job].map(stripsOf));
+    const stems = differInFaders(strips, set) ? (source ?? this.job).files.filter(({ name }) => name.startsWith("stem-")) : [];
+    const chosen = stems.length ? stems : this.job.files.filter(({ name }) => SOUND.test(name));
     const buffers = await Promise.all(
       chosen.map(async ({ url }) => context.decodeAudioData(await (await ask(url)).arrayBuffer())),
     );
-    const named = chosen.map(({ name }, n) => ({ name: name.replace(/^stem-|\.\w+$/g, ""), buffer: buffers[n] }));
+    const named = chosen.map((file, n) => {
+      const name = file.name.replace(/^stem-|\.\w+$/g, "");
+      return { name, buffer: buffers[n], strip: strips[name], set: set[name] };
+    });
     if (this.job.kind === "loop") named.forEach((one) => this.stage.append(...this.player([one], true)));
-    else this.stage.append(...this.player(named, false));
+    else this.stage.append(...this.player(named, false, stems.length && fileOf(source, "session.zip") && source));
     this.offer();
     for (const draw of this.drawings.splice(0)) draw();
   }
 
   drawings = [];
 
-  /** Controls and pictures of sounds that are played together, over and over if it `repeats`. */
-  player(tracks, repeats) {
+  /** Controls and pictures of sounds that are played together, over and over if it `repeats`; with
+   * a mixer where there are several, whose settings go into a session if they are a `band`'s. */
+  player(tracks, repeats, band) {
     const button = element("button", { type: "button", className: "primary" });
     const time = element("output", { className: "time" });
     const wave = element("canvas", { className: "seek", tabIndex: 0 });
@@ -247,8 +297,23 @@ class Piece {
     this.drawings.push(draw, () => spectrogram(picture, tracks.map(({ buffer }) => buffer)));
     const controls = element("div", { className: "row" }, button, time);
     if (tracks.length === 1) return [controls, wave, picture];
-    const keep = async () => save(bounced(await mixer.render()), "my-mix.wav");
-    controls.append(element("button", { type: "button", textContent: "↓ Save this mix", onclick: () => this.try(keep) }));
+    const saving = (text, action) => {
+      const button = element("button", { type: "button", textContent: text });
+      button.onclick = () => {
+        button.disabled = true;
+        this.try(() => action().finally(() => (button.disabled = false)));
+      };
+      controls.append(button);
+    };
+    saving("↓ Save this mix", async () => save(bounced(await mixer.render()), "my-mix.wav"));
+    if (band) {
+      let kept = { job: this.job, settings: JSON.stringify(mixer.strips) };
+      saving("↓ Save as session", async () => {
+        const [strips, settings] = [mixer.strips, JSON.stringify(mixer.strips)];
+        if (settings !== kept.settings) kept = { job: await this.use.keep("mix", { job: band.id, strips }), settings };
+        await this.download(fileOf(kept.job, "session.zip"));
+      });
+    }
     return [controls, wave, element("div", { className: "mixer" }, ...mixer.tracks.map((track) => strip(mixer, track))), picture];
   }
 
@@ -266,15 +331,22 @@ class Piece {
 
 /** One track of the mixer. */
 function strip(mixer, track) {
-  const slider = (text, name, min, max, value) => {
-    const input = element("input", { type: "range", min, max, step: 0.01, value });
-    input.oninput = () => mixer.set(track, name, Number(input.value));
-    return element("label", { textContent: text }, input);
+  const slider = (text, name, range, said) => {
+    const input = element("input", { type: "range", ...range, value: track[name] });
+    const told = element("output");
+    const tell = () => input.setAttribute("aria-valuetext", (told.value = said(Number(input.value))));
+    input.setAttribute("aria-label", `${text} of ${track.name}`);
+    input.oninput = () => {
+      mixer.set(track, name, Number(input.value));
+      tell();
+    };
+    tell();
+    return element("label", {}, element("span", { textContent: text }), told, input);
   };
   const toggle = (text, label, name) => {
     const button = element("button", { type: "button", textContent: text, title: label });
     button.setAttribute("aria-label", `${label} ${track.name}`);
-    button.setAttribute("aria-pressed", "false");
+    button.setAttribute("aria-pressed", String(track[name]));
     button.onclick = () => {
       mixer.set(track, name, !track[name]);
       button.setAttribute("aria-pressed", String(track[name]));
@@ -285,9 +357,9 @@ function strip(mixer, track) {
     "div",
     { className: "track" },
     element("span", { className: "name", textContent: track.name }),
-    slider("level", "level", 0, 1.5, 1),
-    slider("pan", "place", -1, 1, 0),
-    toggle("M", "Mute", "muted"),
+    slider("Level", "level", { min: -40, max: 12, step: 0.5 }, (dB) => `${dB > 0 ? "+" : ""}${dB} dB`),
+    slider("Pan", "pan", { min: -1, max: 1, step: 0.05 }, (pan) => (pan ? `${Math.round(100 * Math.abs(pan))} % ${pan < 0 ? "left" : "right"}` : "middle")),
+    toggle("M", "Mute", "mute"),
     toggle("S", "Solo", "solo"),
   );
 }
