@@ -5,6 +5,7 @@ Pictures of it are kept in ``build/screenshots``.
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import zipfile
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from threading import Thread
 from xml.etree import ElementTree
 
 import numpy as np
@@ -26,10 +28,14 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from cadenza import stems
 from cadenza.audio import read, resample, write
 from cadenza.jobs.queue import Job
+from cadenza.jobs.worker import Worker
+from cadenza.model import Model
 from cadenza.studio.session import Session
 from cadenza.types import Audio
+from tests import separators
 from tests.command import run
 from tests.nursery import Nursery
 from tests.service import Service, serving, until
@@ -332,6 +338,43 @@ def test_a_file_of_ones_own(page: Page, tmp_path: Path) -> None:
     expect(piece.locator("canvas[aria-label^='Piano roll']")).to_be_visible()
     assert ink(page, "#pieces canvas") > 0
     picture(page, "notes")
+
+
+def test_a_song_becomes_vocals_and_an_instrumental(
+    browser: Browser, torch_nano: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker is a thread, so that it finds the weights of a small separator."""
+    weights = separators.published(tmp_path / "weights")
+    here = functools.partial(stems.load_separator, weights=weights, device="cpu")
+    monkeypatch.setattr(stems, "load_separator", here)
+    song = sine(1.0, 32_000, channels=2)
+    write(song, tmp_path / "song.wav")
+    with serving(tmp_path) as service:
+        worker = Worker(service.store, torch_nano)
+        working = Thread(target=worker.run)
+        working.start()
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        expect.set_options(timeout=PATIENCE)
+        try:
+            page.goto(service.url)
+            page.locator("#tab-file").click()
+            page.locator("#sound").set_input_files(tmp_path / "song.wav")
+            page.get_by_label("into").select_option("vocals and an instrumental")
+            piece = asked(page, page.locator("text=Take it apart"))
+            names = piece.locator(".track .name")
+            expect(names).to_have_text(["without vocals", "vocals"])
+            expect(piece.locator(".state")).to_contain_text("done")
+            picture(page, "stems")
+            page.set_viewport_size({"width": 390, "height": 844})
+            assert fits(page)
+            picture(page, "stems")
+            mix = saved(page, piece.locator("text=Save this mix"), tmp_path / "mix.wav")
+            heard = resample(mix, song.rate).samples[:, : song.samples.shape[1]]
+            np.testing.assert_allclose(heard[:, 500:-500], song.samples[:, 500:-500], atol=0.01)
+        finally:
+            page.close()
+            worker.stop()
+            working.join()
 
 
 @pytest.mark.parametrize("page", ["phone"], indirect=True)

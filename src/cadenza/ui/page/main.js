@@ -195,13 +195,14 @@ at("drop").ondrop = (event) => {
   return receive(event);
 };
 
+const uses = {
+  beginning: () => make("generate", { ...takeRequest(), beginning: sound.id }),
+  melody: () => make("generate", { ...takeRequest(), melody: sound.id }),
+  midi: ({ drums }) => make("midi", { sound: sound.id, drums: drums !== undefined }),
+  split: () => make("split", { sound: sound.id, two: at("two").value || null }),
+};
 for (const button of document.querySelectorAll("[data-use]")) {
-  const { use, drums } = button.dataset;
-  button.onclick = attempt(() =>
-    ["midi", "split"].includes(use)
-      ? make(use, { sound: sound.id, ...(drums !== undefined && { drums: true }) })
-      : make("generate", { ...takeRequest(), [use]: sound.id }),
-  );
+  button.onclick = attempt(() => uses[button.dataset.use](button.dataset));
 }
 
 // ── Listening while it is made ──────────────────────────────────────────────────────────────────

@@ -242,7 +242,7 @@ class Piece {
       chosen.map(async ({ url }) => context.decodeAudioData(await (await ask(url)).arrayBuffer())),
     );
     const named = chosen.map((file, n) => {
-      const name = file.name.replace(/^stem-|\.\w+$/g, "");
+      const name = file.name.replace(/^stem-|\.\w+$/g, "").replace(/^no_/, "without ");
       return { name, buffer: buffers[n], strip: strips[name], set: set[name] };
     });
     if (this.job.kind === "loop") named.forEach((one) => this.stage.append(...this.player([one], true)));
