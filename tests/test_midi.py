@@ -443,6 +443,14 @@ def test_the_command_writes_a_track_for_each_file(
     assert pretty_midi.PrettyMIDI("bass.mid").get_tempo_changes()[1] == pytest.approx([90])
 
 
+def test_a_dot_in_a_name_is_no_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("take.1", "take.2"):
+        write_sound(sine(), f"{name}.wav")
+        assert run("midi", f"{name}.wav").code == 0
+    assert sorted(path.name for path in tmp_path.glob("*.mid")) == ["take.1.mid", "take.2.mid"]
+
+
 def test_the_command_refuses_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_sound(sine(), "tone.wav")

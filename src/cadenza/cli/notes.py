@@ -75,7 +75,7 @@ def midi(
     )
     from cadenza.midi import quantise as to_grid
 
-    place = output or Path(files[0].stem).with_suffix(SUFFIXES[0])
+    place = output or Path(f"{files[0].stem}{SUFFIXES[0]}")
     if place.suffix.lower() not in SUFFIXES:
         raise OptionError(f"{place.name} is not a MIDI file: end it with {SUFFIXES[0]}")
     if quantise is not None and quantise not in VALUES:
