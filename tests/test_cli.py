@@ -129,6 +129,13 @@ def test_a_table_of_prompts(tiny_text: Path, here: Path) -> None:
     assert read_recipe("rock-9.wav").frames == 5
 
 
+def test_a_prompt_of_two_lines_in_a_table(tiny_text: Path) -> None:
+    Path("list.csv").write_text('prompt,output\n"folk\nguitar",a.wav\nrock,b.wav\n')
+    result = run("generate", "--prompts", "list.csv", "-m", str(tiny_text), "--duration=0.1")
+    assert result.code == 0, result.errors
+    assert [read_recipe(name).prompt for name in ("a.wav", "b.wav")] == ["folk\nguitar", "rock"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
 
 
 def _table(path: Path, text: str) -> list[dict[str, Any]]:
-    reader = csv.DictReader(text.splitlines(), restkey="")
+    reader = csv.DictReader(io.StringIO(text), restkey="")  # a quoted cell may have lines
     columns = list(reader.fieldnames or [])
     unknown = [name for name in columns if name not in COLUMNS]
     if unknown or "prompt" not in columns:
