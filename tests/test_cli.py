@@ -251,6 +251,13 @@ def test_models_lists_names_sizes_and_licences() -> None:
     assert [entry["name"] for entry in entries][:2] == ["nano", "small"]
 
 
+def test_json_may_stand_ahead_of_what_is_asked(tiny_text: Path) -> None:
+    for group, command in (("models", ("list",)), ("models", ("show", str(tiny_text)))):
+        behind = run(group, *command, "--json").output
+        assert json.loads(behind)
+        assert run(group, "--json", *command).output == behind
+
+
 def test_models_show_draws_the_checkpoint(tiny_stereo: Path) -> None:
     result = run("models", "show", str(tiny_stereo))
     assert result.code == 0
@@ -360,6 +367,40 @@ def test_a_stream_into_a_full_disk_says_so(tiny_text: Path) -> None:
     assert done.returncode == 1
     assert b"cadenza: standard output cannot be written: No space left" in done.stderr
     assert b"Traceback" not in done.stderr and b"Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["prompt", "jazz"], ["models"]])
+def test_a_result_into_a_full_disk_is_one_line(command: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "cadenza: standard output cannot be written: No space left on device\n"
+
+
+def test_any_text_reaches_a_terminal_or_a_program_of_few_letters(tiny_text: Path) -> None:
+    prompt = "café 音楽 🎵"
+    common = ["-m", str(tiny_text), "--duration=0.1", "--seed=1"]
+    shown, told = (
+        subprocess.run(
+            [*COMMAND, "generate", prompt, *common, *more],
+            env=os.environ | {"PYTHONIOENCODING": alphabet},
+            capture_output=True,
+            check=True,
+        ).stdout.decode(alphabet)
+        for alphabet, more in (("cp1252", []), ("ascii", ["--json"]))
+    )
+    assert shown.startswith("café-\\u97f3\\u697d-1.wav")
+    [file] = json.loads(told)["files"]
+    assert (Path(file["path"]).name, file["recipe"]["prompt"]) == ("café-音楽-1.wav", prompt)
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_nobody_needs_to_listen(tiny_text: Path, here: Path, closed: str) -> None:
+    command = [*COMMAND, "generate", "x", "-m", str(tiny_text), "--duration=0.1", "--seed=1"]
+    subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *command], check=True)
+    assert read_recipe("x-1.wav").prompt == "x"
 
 
 def test_stream_refuses_a_terminal(tiny_text: Path) -> None:

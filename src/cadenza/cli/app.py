@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
+import json
 import logging
+import os
 import sys
 from typing import Annotated, Any
 
@@ -36,13 +40,22 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
         except CadenzaError as error:
             print(f"cadenza: {error}", file=sys.stderr)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             print("\ncadenza: stopped; what is not finished was not written", file=sys.stderr)
             raise typer.Exit(130) from error
+        except OSError as error:
+            if error.filename is not None or error.errno == errno.EPIPE:
+                raise
+            streaming.abandon_output()
+            print(f"cadenza: standard output cannot be written: {error.strerror}", file=sys.stderr)
+            raise typer.Exit(1) from error
 
 
 app = typer.Typer(
@@ -107,6 +120,24 @@ def _options(
     logger.setLevel(logging.INFO)
 
 
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """What an alphabet lacks, as JSON writes it: so JSON stays JSON in any of them."""
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+def _prepare_streams() -> None:
+    """Let anything be printed, also where the alphabet is small or nobody listens."""
+    codecs.register_error("cadenza", _escape)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # else the next file that is opened takes its number
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        else:
+            stream.reconfigure(errors="cadenza")
+
+
 def main() -> None:
     """The entry point of the command."""
+    _prepare_streams()
     app(prog_name="cadenza")

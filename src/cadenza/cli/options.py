@@ -279,9 +279,12 @@ def _sharing(
 
 
 def list_by_default(app: typer.Typer, list_all: Callable[[bool], None]) -> None:
-    """Let a group of commands list what it has when none of them is named."""
+    """Let a group of commands list what it has when none of them is named; ``--json`` ahead of one
+    that is named is meant for it."""
 
     @app.callback(invoke_without_command=True)
     def default(context: typer.Context, as_json: Json = False) -> None:
         if context.invoked_subcommand is None:
             list_all(as_json)
+        elif as_json:
+            context.default_map = {context.invoked_subcommand: {"as_json": True}}

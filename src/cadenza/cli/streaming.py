@@ -54,9 +54,9 @@ def stream(
             for chunk in playing:
                 _send(pcm16(chunk))
     except BrokenPipeError:
-        _abandon_output()  # the player was closed, which is how a stream usually ends
+        abandon_output()  # the player was closed, which is how a stream usually ends
     except KeyboardInterrupt:
-        _abandon_output()  # and this is the other way
+        abandon_output()  # and this is the other way
 
 
 def check(
@@ -79,7 +79,7 @@ def _send(data: bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _abandon_output()
+        abandon_output()
         raise OutputError(f"standard output cannot be written: {error.strerror}") from error
 
 
@@ -91,6 +91,6 @@ def _shorten_pipe() -> None:
         fcntl.fcntl(sys.stdout.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def _abandon_output() -> None:
+def abandon_output() -> None:
     """Python would complain once more when it flushes standard output for the last time."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
