@@ -143,6 +143,21 @@ def test_a_password_in_the_url_is_not_repeated() -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_another_attempt_does_not_take_progress_back(queue: JobQueue) -> None:
+    job = submit(queue)
+    seen = []
+    for worker, reached in (("a", 0.6), ("b", 0.2), ("b", 0.7)):
+        held = queue.lease(worker) or queue.get(job.id)
+        seen.append(held.progress)
+        queue.renew({held: reached}, {held: "playing"})
+        seen.append(queue.get(job.id).progress)
+        if worker == "a":
+            queue.reap("a")
+            assert queue.get(job.id).doing == ""
+            seen.append(queue.get(job.id).progress)
+    assert seen == [0.0, 0.6, 0.6, 0.6, 0.6, 0.6, 0.7]
+
+
 # ── From the request to the end ─────────────────────────────────────────────────────────────────
 
 
@@ -155,10 +170,14 @@ def test_a_job_goes_its_way(queue: JobQueue, clock: Clock) -> None:
     assert (running.id, running.state, running.worker, running.attempt) == (job.id, RUNNING, "w", 1)
     assert queue.renew({running: 0.5}) == {running: False}
     assert queue.get(job.id).progress == 0.5
+    assert queue.renew({running: 0.4}, {running: "drums again" * 100}) == {running: False}
+    told = queue.get(job.id)
+    assert told.progress == 0.5 and told.doing.startswith("drums again") and len(told.doing) == 200
     clock.time += 7
     assert queue.finish(running, DONE, files=[FILE])
     done = queue.get(job.id, "anna")
     assert (done.state, done.progress, done.files, done.bytes) == (DONE, 1.0, [FILE], 10)
+    assert done.doing == ""
     assert (done.created, done.started, done.finished) == (1e6, 1e6 + 5, 1e6 + 12)
     assert queue.lease("w") is None
 
@@ -451,6 +470,7 @@ def test_what_has_ended_is_counted_when_a_service_is_updated(database: Database)
         for undone in (
             "DROP TABLE endings",
             "DROP INDEX ix_jobs_state_owner_turn",
+            "ALTER TABLE jobs DROP COLUMN doing",
             "UPDATE alembic_version SET version_num = '0001'",
         ):
             connection.exec_driver_sql(undone)

@@ -51,13 +51,17 @@ def run(
         assert id == JOB
         return earlier[name]
 
-    seen: list[tuple[int, int]] = []
+    seen: list[float] = []
     folders = [place / name for name in ("result", "scratch")]
     for folder in folders:
         folder.mkdir(parents=True)
-    work = Work(torch_nano, *folders, lambda *progress: seen.append(progress), upload, result)
+
+    def progress(done: int, total: int) -> None:
+        seen.append(done / total)
+
+    work = Work(torch_nano, *folders, progress, lambda words: None, upload, result)
     KINDS[kind].run(KINDS[kind].request.model_validate(request), work)
-    assert all(0 <= done <= total for done, total in seen)
+    assert seen == sorted(seen) and all(0 <= share <= 1 for share in seen)
     return {file.name: file for file in folders[0].iterdir()}
 
 
@@ -211,6 +215,6 @@ def test_cancelling(torch_nano: Model, tmp_path: Path, kind: str) -> None:
     def nothing(*_: str) -> Any:
         raise NotFound("nothing is needed")
 
-    work = Work(torch_nano, tmp_path, tmp_path, stop, nothing, nothing)
+    work = Work(torch_nano, tmp_path, tmp_path, stop, lambda words: None, nothing, nothing)
     with pytest.raises(Cancelled):
         KINDS[kind].run(KINDS[kind].request.model_validate(request), work)

@@ -35,7 +35,7 @@ from cadenza.errors import (
 from cadenza.request import BUFFER, GenerateRequest, Sound, check_stream
 from cadenza.studio.session import Session
 from cadenza.take import Take
-from cadenza.types import Audio, Codes, ModelIdentity, Progress, Recipe
+from cadenza.types import Audio, Codes, ModelIdentity, Progress, Recipe, Say
 
 SECONDS = 30.0  # without an answer
 TRIES = 5  # to reach a server that does not answer, or is busy
@@ -182,13 +182,16 @@ class Client:
         *,
         force: bool = False,
         progress: Progress | None = None,
+        say: Say | None = None,
         **options: Any,
     ) -> Session:
         """Let several instruments play one piece there and mix it here, see
         :meth:`cadenza.Model.band`."""
         from cadenza.studio.band import band
 
-        return band(self, prompt, tracks, folder, force=force, progress=progress, **options)
+        return band(
+            self, prompt, tracks, folder, force=force, progress=progress, say=say, **options
+        )
 
     # ── Jobs of any kind ────────────────────────────────────────────────────────────────────────
 
@@ -198,16 +201,18 @@ class Client:
         wish = {"kind": kind, "request": dict(request)}
         return str(self._ask("POST", "/v1/jobs", json=wish, headers=key).json()["id"])
 
-    def wait(self, id: str, progress: Progress | None = None) -> dict[str, Any]:
+    def wait(
+        self, id: str, progress: Progress | None = None, say: Say | None = None
+    ) -> dict[str, Any]:
         """Follow a job until it is done, and return it as the server shows it.
 
-        ``progress`` gets per mille.
+        ``progress`` gets per mille, ``say`` what is being done in words.
 
         Raises:
             Cancelled: somebody cancelled it.
             CadenzaError: what went wrong with it.
         """
-        job = self._follow(id, progress)
+        job = self._follow(id, progress, say)
         if job["state"] == "cancelled":
             raise Cancelled(f"job {id} was cancelled")
         if job["state"] == "failed":
@@ -267,7 +272,7 @@ class Client:
             audio = read(file.name)
         return Take(audio, Codes(ids.astype(np.int64), self.frame_rate), recipe)
 
-    def _follow(self, id: str, progress: Progress | None) -> dict[str, Any]:
+    def _follow(self, id: str, progress: Progress | None, say: Say | None) -> dict[str, Any]:
         """The job at its end, by its events; a connection that breaks is made anew."""
         pause = PAUSE
         for _ in range(TRIES):
@@ -276,6 +281,8 @@ class Client:
                     pause = PAUSE
                     if progress is not None:
                         progress(round(1000 * job["progress"]), 1000)
+                    if say is not None and job["doing"]:
+                        say(job["doing"])
                     if job["state"] not in ("queued", "running"):
                         return job
             except (httpx.TransportError, Busy, Unavailable):

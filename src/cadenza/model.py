@@ -32,6 +32,7 @@ from cadenza.types import (
     ModelIdentity,
     Progress,
     Recipe,
+    Say,
     Source,
 )
 
@@ -258,6 +259,7 @@ class Model:
         *,
         force: bool = False,
         progress: Progress | None = None,
+        say: Say | None = None,
         **options: Any,
     ) -> Session:
         """Let several instruments play one piece, each on a track of its own, and mix them.
@@ -269,7 +271,9 @@ class Model:
         """
         from cadenza.studio.band import band
 
-        return band(self, prompt, tracks, folder, force=force, progress=progress, **options)
+        return band(
+            self, prompt, tracks, folder, force=force, progress=progress, say=say, **options
+        )
 
     def _run(
         self, requests: Sequence[Request], progress: Progress | None = None

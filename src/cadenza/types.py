@@ -22,6 +22,7 @@ from cadenza.errors import AudioError, OptionError, RecipeError
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 Progress = Callable[[int, int], None]  # done, in all
+Say = Callable[[str], None]  # what is being done, in words
 
 RECIPE_FORMAT = 1
 MAX_SEED = 2**63 - 1

@@ -73,9 +73,9 @@ def band(
     plan(prompt, names, **options)  # told before the model is loaded if it is wrong
     Folder(output.resolve()).check_free(force)
     loaded = showing.load(model, loading, as_json)
-    with showing.progress(f"playing {len(names)} tracks", as_json) as progress:
+    with showing.course(f"playing {len(names)} tracks", as_json) as (progress, say):
         session = make_band(
-            loaded, prompt, names, output, force=force, progress=progress, **options
+            loaded, prompt, names, output, force=force, progress=progress, say=say, **options
         )
     _report(output, session, zip, force, as_json)
 
@@ -94,8 +94,8 @@ def resume(
 
     with opened(place) as folder:
         loaded = _load(folder.load(), place, loading, as_json)
-        with showing.progress("playing", as_json) as progress:
-            session = go_on(loaded, folder.path, progress=progress)
+        with showing.course("playing", as_json) as (progress, say):
+            session = go_on(loaded, folder.path, progress=progress, say=say)
     _report(place, session, zip, False, as_json)
 
 
@@ -119,9 +119,9 @@ def remake(
         session = folder.load()
         session.track(track)
         loaded = _load(session, place, loading, as_json)
-        with showing.progress(f"playing {track}", as_json) as progress:
+        with showing.course(f"playing {track}", as_json) as (progress, say):
             session = make_again(
-                loaded, folder.path, track, seed=seed, prompt=prompt, progress=progress
+                loaded, folder.path, track, seed=seed, prompt=prompt, progress=progress, say=say
             )
     _report(place, session, False, False, as_json)
 

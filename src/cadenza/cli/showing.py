@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "nano"  # of every command
 _server: ContextVar[tuple[str, str | None] | None] = ContextVar("server", default=None)
 
+Telling = tuple[Callable[[int, int], None], Callable[[str], None]]  # how far, and at what
 LINE_SECONDS = 5.0  # between two lines of progress where there is no terminal
 
 
@@ -88,17 +89,24 @@ def _remote(name: str, url: str, key: str | None) -> Model:
 @contextmanager
 def progress(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A callback ``(done, total)`` that draws a bar with the time left, or prints plain lines."""
+    with course(what, quiet) as (callback, _):
+        yield callback
+
+
+@contextmanager
+def course(what: str, quiet: bool) -> Iterator[Telling]:
+    """The same, and a callback that takes what is being done in words."""
     if quiet:
-        yield lambda done, total: None
+        yield lambda done, total: None, lambda words: None
     elif sys.stderr.isatty():
-        with _bar(what) as callback:
-            yield callback
+        with _bar(what) as callbacks:
+            yield callbacks
     else:
         yield _lines(what)
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def _bar(what: str) -> Iterator[Telling]:
     from rich.progress import (
         BarColumn,
         Progress,
@@ -117,10 +125,13 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
         transient=True,
     ) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield (
+            lambda done, total: bar.update(task, completed=done, total=total),
+            lambda words: bar.update(task, description=words),
+        )
 
 
-def _lines(what: str) -> Callable[[int, int], None]:
+def _lines(what: str) -> Telling:
     start = said = time.monotonic()
 
     def callback(done: int, total: int) -> None:
@@ -131,4 +142,8 @@ def _lines(what: str) -> Callable[[int, int], None]:
             left = (now - start) * (total - done) / done
             note(f"{what}: {100 * done // total} %, {left:.0f} s left")
 
-    return callback
+    def say(words: str) -> None:
+        nonlocal what
+        what = words
+
+    return callback, say

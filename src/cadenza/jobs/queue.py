@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, or_, select, update
@@ -30,6 +31,7 @@ MAX_QUEUED = 1000
 MAX_ATTEMPTS = 3
 LEASE_SECONDS = 15.0
 DELETED_TOGETHER = 1000  # jobs that expire
+MAX_WORDS = 200  # letters of what is being done
 FULL_SECONDS = 10.0  # after which to try again when the queue is full
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
@@ -56,7 +58,8 @@ class Job:
     worker: str | None
     leased_until: float | None
     cancelling: bool
-    progress: float
+    progress: float  # it never goes back, not even when another attempt begins
+    doing: str  # what is being done, in words
     error: dict[str, str] | None
     files: list[dict[str, Any]]
     bytes: int
@@ -276,14 +279,16 @@ class JobQueue:
                     started=self._now(),
                     leased_until=self._now() + self.lease_seconds,
                     attempt=jobs.c.attempt + 1,
-                    progress=0.0,
+                    doing="",
                 )
                 .returning(jobs)
             ).one()
             return Job(**leased._mapping)
 
-    def renew(self, held: Mapping[Job, float]) -> dict[Job, bool]:
-        """Keep the leases of jobs and note their progress.
+    def renew(
+        self, held: Mapping[Job, float], doing: Mapping[Job, str] = MappingProxyType({})
+    ) -> dict[Job, bool]:
+        """Keep the leases of jobs and note their progress, and what is being done for them.
 
         Returns those that are still held, and whether each is to be cancelled; one that is
         missing was given to another.
@@ -291,10 +296,15 @@ class JobQueue:
         kept = {}
         with self._database.writing() as connection:
             for job, progress in held.items():
+                further = case((jobs.c.progress < progress, progress), else_=jobs.c.progress)
                 cancelling = connection.scalar(
                     update(jobs)
                     .where(_held(job))
-                    .values(leased_until=self._now() + self.lease_seconds, progress=progress)
+                    .values(
+                        leased_until=self._now() + self.lease_seconds,
+                        progress=further,
+                        doing=doing.get(job, "")[:MAX_WORDS],
+                    )
                     .returning(jobs.c.cancelling)
                 )
                 if cancelling is not None:
@@ -319,6 +329,7 @@ class JobQueue:
                     state=state,
                     finished=self._now(),
                     leased_until=None,
+                    doing="",
                     error=None if error is None else dict(error),
                     files=[dict(file) for file in files],
                     bytes=sum(file["bytes"] for file in files),
@@ -334,7 +345,13 @@ class JobQueue:
             connection.execute(
                 update(jobs)
                 .where(_held(job))
-                .values(state=QUEUED, worker=None, leased_until=None, attempt=jobs.c.attempt - 1)
+                .values(
+                    state=QUEUED,
+                    worker=None,
+                    leased_until=None,
+                    attempt=jobs.c.attempt - 1,
+                    doing="",
+                )
             )
 
     def reap(self, worker: str | None = None) -> int:
@@ -360,6 +377,7 @@ class JobQueue:
                     finished=case((ends, now), else_=None),
                     worker=None,
                     leased_until=None,
+                    doing="",
                 )
                 .returning(jobs.c.id, jobs.c.state, jobs.c.attempt)
             ).all()

@@ -47,6 +47,7 @@ jobs = Table(
     Column("leased_until", Double),
     Column("cancelling", Boolean, nullable=False),
     Column("progress", Double, nullable=False),  # 0 to 1
+    Column("doing", String(200), nullable=False, server_default=""),  # in words
     Column("error", JSON),  # {"kind", "message"}
     Column("files", JSON, nullable=False),  # [{"name", "bytes"}]
     Column("bytes", BigInteger, nullable=False),

@@ -45,6 +45,7 @@ class _Doing:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.progress = 0.0
+        self.words = ""
         self.end: Cancelled | None = None
         self.thread: threading.Thread
 
@@ -52,6 +53,9 @@ class _Doing:
         self.progress = min(1.0, done / max(1, total))
         if self.end is not None:
             raise self.end
+
+    def say(self, words: str) -> None:
+        self.words = words
 
 
 class Worker:
@@ -194,7 +198,10 @@ class Worker:
             def result(id: str, name: str) -> Path:
                 return store.folder.result(store.queue.get(id, job.owner), name)
 
-            kind.run(request, Work(self._model, folder, Path(scratch), doing.report, sound, result))
+            place = Path(scratch)
+            kind.run(
+                request, Work(self._model, folder, place, doing.report, doing.say, sound, result)
+            )
         files = [
             {"name": place.name, "bytes": place.stat().st_size}
             for place in sorted(folder.iterdir())
@@ -231,7 +238,10 @@ class Worker:
             held = {doing.job: doing for doing in self._doing}
         if not held:
             return
-        kept = self._store.queue.renew({job: doing.progress for job, doing in held.items()})
+        kept = self._store.queue.renew(
+            {job: doing.progress for job, doing in held.items()},
+            {job: doing.words for job, doing in held.items()},
+        )
         for job, doing in held.items():
             if job not in kept:
                 doing.end = _Lost("lost")  # or just finished, and then nobody asks any more

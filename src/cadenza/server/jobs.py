@@ -81,7 +81,8 @@ class JobOut(BaseModel):
     id: str
     kind: str
     state: State
-    progress: float = Field(description="0 to 1.")
+    progress: float = Field(description="0 to 1; it never goes back.")
+    doing: str = Field(description="What is being done, in words; empty where nothing is said.")
     priority: int
     attempt: int = Field(description="How often it was begun.")
     created: datetime
@@ -99,6 +100,7 @@ def shown(job: Job) -> JobOut:
         kind=job.kind,
         state=job.state,  # type: ignore[arg-type]
         progress=job.progress,
+        doing=job.doing,
         priority=job.priority,
         attempt=job.attempt,
         created=_moment(job.created),
@@ -204,7 +206,7 @@ async def events(job: OwnJob, here: Here) -> AsyncIterator[ServerSentEvent]:
             return  # it expired meanwhile
         except Unavailable:
             pass  # its state of before is the last that is known
-        now = (job.state, job.progress, job.attempt)
+        now = (job.state, job.progress, job.doing, job.attempt)
         if now != said:
             said = now
             yield ServerSentEvent(event="job", data=shown(job))

@@ -18,6 +18,7 @@ from cadenza.errors import OptionError, SessionError
 from cadenza.prompting import check_prompt
 from cadenza.request import new_seed
 from cadenza.studio.asked import asked
+from cadenza.studio.course import Course
 from cadenza.studio.finishing import balanced, mix_session, with_notes
 from cadenza.studio.folder import Folder
 from cadenza.studio.mix import level_of
@@ -26,7 +27,9 @@ from cadenza.studio.player import Player
 from cadenza.studio.roles import check_tracks, prompt_for, role_of
 from cadenza.studio.session import Session, Track
 from cadenza.studio.trying import Tries
-from cadenza.types import AdapterIdentity, Progress
+from cadenza.types import AdapterIdentity, Progress, Say
+
+TAKES, TRACKS, NOTES = 0.85, 0.9, 0.95  # how far a band is when it has them
 
 
 def plan(
@@ -99,9 +102,14 @@ def band(
     *,
     force: bool = False,
     progress: Progress | None = None,
+    say: Say | None = None,
     **options: Any,
 ) -> Session:
     """Make a band's session in ``folder``; ``options`` are those of :func:`plan`.
+
+    Args:
+        progress: is told how much is done; it never goes back.
+        say: is told what is being done, in words.
 
     Raises:
         CadenzaError: see :func:`plan`, :meth:`Folder.begin` and :func:`resume`.
@@ -109,16 +117,21 @@ def band(
     options |= {"model": player.name, "rate": player.rate, "adapters": player.identity.adapters}
     session = plan(prompt, tracks, **options)
     begun = Folder.begin(folder, session, force)
-    return resume(player, begun.path, progress=progress)
+    return resume(player, begun.path, progress=progress, say=say)
 
 
 def resume(
-    player: Player, folder: str | os.PathLike[str], *, progress: Progress | None = None
+    player: Player,
+    folder: str | os.PathLike[str],
+    *,
+    progress: Progress | None = None,
+    say: Say | None = None,
 ) -> Session:
     """Go on with a session that was begun, to its end; a finished one is mixed again.
 
     Args:
         folder: or ``.zip``, here as in :func:`remake`.
+        progress, say: as for :func:`band`.
 
     Raises:
         SessionError: there is none, or it is damaged.
@@ -126,22 +139,30 @@ def resume(
         CadenzaError: as for :meth:`cadenza.Model.generate_batch`.
     """
     with opened(folder) as place:
-        return _to_its_end(player, place, progress)
+        return _to_its_end(player, place, Course(progress, say))
 
 
-def _to_its_end(player: Player, place: Folder, progress: Progress | None) -> Session:
+def _to_its_end(player: Player, place: Folder, course: Course) -> Session:
     session = place.load()
     _check_player(session, player)
-    tries = Tries(player, place, session, progress)
+    tries = Tries(player, place, session, course, TAKES)
     tries.make_all()
     session = tries.session
+    course.about("putting the tracks in time")
+    course.at(TAKES)
     for track in session.tracks:
         if not track.settled:
             session = session.with_track(_settled(track, tries, place))
             place.save(session)
+    course.about("writing down the notes")
+    course.at(TRACKS)
     session = with_notes(session, place, place.read_tracks(session))
     place.save(replace(session, finished=True))
-    return mix_session(place)
+    course.about("mixing")
+    course.at(NOTES)
+    session = mix_session(place)
+    course.at(1)
+    return session
 
 
 def remake(
@@ -152,10 +173,11 @@ def remake(
     seed: int | None = None,
     prompt: str | None = None,
     progress: Progress | None = None,
+    say: Say | None = None,
 ) -> Session:
     """Make one track of a finished session again and keep the others; it stays as loud as it was.
 
-    Its earlier takes stay in the folder.
+    Its earlier takes stay in the folder. ``progress`` and ``say`` are as for :func:`band`.
 
     Raises:
         SessionError: there is no session, or it is damaged or not finished.
@@ -166,7 +188,7 @@ def remake(
         begun = _to_make_again(place, player, track, seed, prompt)
         place.midi(track).unlink(missing_ok=True)
         place.save(begun)
-        return _to_its_end(player, place, progress)
+        return _to_its_end(player, place, Course(progress, say))
 
 
 def _to_make_again(

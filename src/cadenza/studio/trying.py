@@ -5,7 +5,7 @@ What is to be made next follows from the session and the takes in its folder alo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +17,12 @@ from cadenza.beats.tonality import best_key
 from cadenza.request import GenerateRequest
 from cadenza.studio.align import Alignment, align
 from cadenza.studio.countin import count_in
+from cadenza.studio.course import Course
 from cadenza.studio.folder import Folder
 from cadenza.studio.player import Player
 from cadenza.studio.roles import role_named
 from cadenza.studio.session import Session, Track
-from cadenza.types import MAX_SEED, Audio, Progress
+from cadenza.types import MAX_SEED, Audio
 
 SPARE = 1.06  # of the length, for what stretching takes away
 UNKNOWN = 100.0  # beats a minute that lengths are reckoned with until the tempo is known
@@ -32,16 +33,19 @@ class Tries:
     """The takes of one session, those in its folder and those still to be made."""
 
     def __init__(
-        self, player: Player, folder: Folder, session: Session, progress: Progress | None
+        self, player: Player, folder: Folder, session: Session, course: Course, share: float
     ) -> None:
+        """``share`` is what all takes are of the whole ``course``."""
         self.session = session
-        self._player, self._folder, self._progress = player, folder, progress
+        self._player, self._folder, self._course, self._all = player, folder, course, share
         self._heard: dict[tuple[str, int], Alignment] = {}
+        self._open = [track for track in session.tracks if not track.settled]
 
     def make_all(self) -> None:
         """Make what is missing; the session then has a tempo and a key."""
-        open_ = [track for track in self.session.tracks if not track.settled]
-        groups = [open_] if self.session.how == "together" else [[track] for track in open_]
+        groups = [[track] for track in self._open]
+        if self.session.how == "together" and groups:
+            groups = [self._open]
         for group in groups:
             while wanted := self._next(group):
                 self._make(wanted)
@@ -60,6 +64,7 @@ class Tries:
         first = [(track, self._seeds(track)[0]) for track in group if not self._made(track)]
         if first:
             return first
+        self._course.about(f"listening to {_listed(track.name for track in group)}")
         if self.session.tempo is None or self.session.key is None:
             self._settle_grid(group)
         again = []
@@ -85,9 +90,36 @@ class Tries:
 
     def _make(self, wanted: Sequence[tuple[Track, int]]) -> None:
         requests = [self._request(track, seed) for track, seed in wanted]
-        takes = self._player.generate_batch(requests, self._progress)
+        before = sum(self._share(track) for track in self._open)
+        step = sum(1 / len(self._seeds(track)) for track, _ in wanted)
+
+        def share(done: int, total: int) -> None:
+            self._course.at(self._all * (before + step * done / total) / len(self._open))
+
+        self._course.about(self._words(wanted))
+        takes = self._player.generate_batch(requests, share)
         for (track, seed), take in zip(wanted, takes, strict=True):
             self._folder.keep_take(track.name, seed, take)
+
+    def _share(self, track: Track) -> float:
+        """How much of the takes that a track may need is done; all, once one of them fits."""
+        heard = (one for (name, _), one in self._heard.items() if name == track.name)
+        if any(one.ok for one in heard):
+            return 1.0
+        return len(self._made(track)) / len(self._seeds(track))
+
+    def _words(self, wanted: Sequence[tuple[Track, int]]) -> str:
+        """What is going to be played: «drums and bass again, take 2 of 3»."""
+        takes: dict[tuple[int, int], list[str]] = {}
+        for track, seed in wanted:
+            seeds = self._seeds(track)
+            takes.setdefault((seeds.index(seed) + 1, len(seeds)), []).append(track.name)
+        return "; ".join(
+            f"{_listed(names)} again, take {number} of {most}"
+            if number > 1
+            else f"playing {_listed(names)}"
+            for (number, most), names in takes.items()
+        )
 
     def _request(self, track: Track, seed: int) -> GenerateRequest:
         session = self.session
@@ -163,3 +195,8 @@ class Tries:
                 session = replace(session, key=best_key(chroma))
         self.session = replace(session, notes=(*session.notes, *said))
         self._folder.save(self.session)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -37,6 +37,7 @@ def _run(request: Any, work: Work) -> None:
         options.pop("tracks"),
         place,
         progress=work.progress,
+        say=work.say,
         **options,
     )
     hand_over(Folder.open(place), work)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cadenza.jobs.asking import Asked
 from cadenza.request import Sound
-from cadenza.types import Progress
+from cadenza.types import Progress, Say
 
 if TYPE_CHECKING:
     from cadenza.model import Model
@@ -23,6 +23,7 @@ class Work:
     folder: Path  # what is written here are the files of the result
     scratch: Path  # and what is written here is gone afterwards
     progress: Progress  # to be called often; raises Cancelled when the job has to stop
+    say: Say  # what is being done, in words
     sound: Callable[[str], Sound]  # an upload by its id; raises NotFound, AudioError
     result: Callable[[str, str], Path]  # a file of an earlier job, by id and name; raises NotFound
 

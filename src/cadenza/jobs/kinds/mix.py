@@ -43,6 +43,7 @@ class Mix(Asked):
 
 def _run(request: Any, work: Work) -> None:
     session = unpack(work.result(request.job, SESSION), work.scratch / "session")
+    work.say("mixing")
     remix(session, {name: Strip(**strip.options({})) for name, strip in request.strips.items()})
     hand_over(session, work)
 

@@ -161,7 +161,9 @@ class Piece {
     const other = job.state !== this.job?.state;
     this.job = job;
     const made = new Date(job.created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-    const share = job.state === "running" ? `, ${Math.round(100 * job.progress)} %` : "";
+    const again = job.attempt > 1 ? ", begun again" : "";
+    const doing = job.doing ? ` · ${job.doing}` : "";
+    const share = job.state === "running" ? `${again}, ${Math.floor(100 * job.progress)} %${doing}` : "";
     this.state.textContent = `${STATES[job.state]}${share} · ${NAMES[job.kind] ?? job.kind} · ${made}`;
     this.state.className = `state ${job.state}`;
     this.bar.hidden = isOver(job);
