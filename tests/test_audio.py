@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cadenza import audio as sound
-from cadenza.errors import AudioError, OptionError, OutputError
+from cadenza.errors import AudioError, OptionError, OutputError, RecipeError
 from cadenza.files import check_place, write_atomically
 from cadenza.tags import Tags, read_tags
+from cadenza.take import read_recipe
 from cadenza.types import Audio
 from tests.sounds import pitch, silence, sine
 
@@ -206,9 +207,10 @@ def test_an_empty_a_damaged_and_an_endless_sound(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="is empty"):
         sound.read(empty)
     damaged = tmp_path / "damaged.wav"
-    soundfile.write(damaged, np.array([0.0, np.nan, 0.0]), 32_000, subtype="FLOAT")
-    with pytest.raises(AudioError, match="not numbers"):
-        sound.read(damaged)
+    for wrong in (np.nan, -np.inf, 1e30):
+        soundfile.write(damaged, np.array([0.0, wrong, 0.0]), 32_000, subtype="FLOAT")
+        with pytest.raises(AudioError, match="not numbers, or absurdly large"):
+            sound.read(damaged)
     hour = tmp_path / "hour.flac"
     soundfile.write(hour, np.zeros(3600 * 1000, np.float32), 1000)
     with pytest.raises(AudioError, match="lasts 3600 s, at most 600 s"):
@@ -217,6 +219,14 @@ def test_an_empty_a_damaged_and_an_endless_sound(tmp_path: Path) -> None:
     soundfile.write(wide, np.zeros((10, 8), np.float32), 48_000)
     with pytest.raises(AudioError, match="8 channels at 48000 Hz"):
         sound.read(_longer(wide))
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    path = sound.write(sine(0.1), tmp_path / os.fsdecode(b"caf\xe9.wav"))
+    with pytest.raises(AudioError, match="bytes in its name that are no text: rename it"):
+        sound.read(path)
+    with pytest.raises(RecipeError, match="bytes in its name that are no text: rename it"):
+        read_recipe(path)
 
 
 def _longer(path: Path) -> Path:

@@ -23,6 +23,7 @@ MAX_SECONDS = 600.0  # of a sound that is read
 MAX_VALUES = 2 * 96_000 * 600  # samples times channels: ten minutes of stereo at 96 kHz
 BLOCK = 1 << 16  # samples a write: libsndfile's Vorbis encoder keeps a whole write on its stack
 SILENCE = 1e-4  # a peak below -80 dB of full scale
+LOUDEST = 1e10  # of full scale; integers that were never scaled are below, rubbish is above
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
         raise AudioError(
             f"{path} cannot be read as sound: give wav, flac, mp3, ogg, opus or aiff"
         ) from error
+    except UnicodeEncodeError as error:
+        raise AudioError(f"{path} has bytes in its name that are no text: rename it") from error
     except OSError as error:
         raise AudioError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -139,21 +142,25 @@ def _check_duration(
 
 
 def check_numbers(samples: FloatArray, name: str) -> None:
-    """Refuse samples that are infinite or not numbers; ``name`` is what the message calls them.
+    """Refuse samples that are no sound, whose square may be infinite; ``name`` is what the message
+    calls them.
 
     Raises:
-        AudioError: some are.
+        AudioError: some are not numbers, or beyond ``LOUDEST``.
     """
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{name} is damaged: some of its samples are not numbers")
+    if not np.abs(samples).max(initial=0) <= LOUDEST:  # neither is what is not a number
+        raise AudioError(
+            f"{name} is damaged: some of its samples are not numbers, or absurdly large"
+        )
 
 
 def check_audible(audio: Audio, name: str) -> None:
     """Refuse a sound that says nothing; ``name`` is what the message calls it.
 
     Raises:
-        AudioError: empty or silent.
+        AudioError: empty, silent or damaged.
     """
+    check_numbers(audio.samples, name)
     if audio.samples.shape[1] == 0:
         raise AudioError(f"{name} is empty: it holds no sound at all")
     if audio.peak < SILENCE:

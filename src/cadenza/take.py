@@ -68,6 +68,8 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     place = Path(path)
     try:
         text = place.read_text("utf-8") if place.suffix == ".json" else read_tags(place).comment
+    except UnicodeEncodeError as error:
+        raise RecipeError(f"{place} has bytes in its name that are no text: rename it") from error
     except (OSError, UnicodeDecodeError, soundfile.LibsndfileError, TypeError) as error:
         reason = "does not exist" if not place.exists() else "is neither a sound nor a recipe"
         raise RecipeError(f"{place} {reason}: give a file that Cadenza made") from error
