@@ -26,7 +26,7 @@ from cadenza.errors import (
 from cadenza.model import Model
 from cadenza.request import GenerateRequest
 from cadenza.torch_machine import choose_precision
-from cadenza.types import Codes
+from cadenza.types import Audio, Codes
 from tests.command import run
 from tests.sounds import silence, sine
 
@@ -81,9 +81,25 @@ REQUESTS: list[tuple[str | None, dict[str, Any], type[CadenzaError], str]] = [
     ("x", {"negative": "drums", "guidance": 1.0}, OptionError, "negative prompt works through"),
     (None, {"enhance": True}, OptionError, "enhance needs a prompt"),
 ]
+# What only a program can say.
+ODD: list[tuple[Any, dict[str, Any], type[CadenzaError], str]] = [
+    (["jazz", "rock"], {}, PromptError, r"the prompt must be one text, not \['jazz', 'rock'\]"),
+    (b"jazz", {}, PromptError, "the prompt must be one text"),
+    ("x", {"negative": 5}, PromptError, "the negative prompt must be one text, not 5"),
+    ("x", {"seed": 1.5}, OptionError, "seed must be a whole number, not 1.5"),
+    ("x", {"top_k": 2.5}, OptionError, "top-k must be a whole number, not 2.5"),
+    ("x", {"guidance": "much"}, OptionError, "guidance must be a number, not 'much'"),
+    ("x", {"temperature": [1]}, OptionError, r"temperature must be a number, not \[1\]"),
+    (
+        "x",
+        {"beginning": Audio(np.full((1, 32_000), np.nan, np.float32), 32_000)},
+        AudioError,
+        "the beginning is damaged",
+    ),
+]
 
 
-@pytest.mark.parametrize(("prompt", "options", "kind", "words"), REQUESTS)
+@pytest.mark.parametrize(("prompt", "options", "kind", "words"), [*REQUESTS, *ODD])
 def test_a_request_is_checked_when_it_is_made(
     prompt: str | None, options: dict[str, Any], kind: type[CadenzaError], words: str
 ) -> None:

@@ -12,6 +12,7 @@ from cadenza.devices import choose_device
 from cadenza.errors import Cancelled, OptionError
 from cadenza.model import Model
 from cadenza.request import GenerateRequest
+from cadenza.take import read_recipe
 from cadenza.torch_machine import choose_precision
 from cadenza.types import Audio
 from tests.sounds import sine
@@ -263,6 +264,22 @@ def test_auto_chooses_what_is_there() -> None:
     assert device == ("cuda" if torch.cuda.is_available() else "cpu")
     assert choose_precision("auto", "cpu") == "fp32"
     assert choose_precision("auto", "cuda") == "fp16"
+
+
+def test_numbers_of_numpy_are_numbers(text: Model, tmp_path: Path) -> None:
+    take = text.generate(
+        "x",
+        duration=np.float32(0.2),
+        seed=np.int64(7),
+        temperature=np.float32(0.5),
+        guidance=np.float64(2),
+        top_k=np.int32(8),
+        top_p=np.float32(0.75),
+    )
+    plain = text.generate(
+        "x", duration=0.2, seed=7, temperature=0.5, guidance=2, top_k=8, top_p=0.75
+    )
+    assert read_recipe(take.save(tmp_path / "a.wav")) == plain.recipe
 
 
 def test_a_request_does_not_touch_the_model(text: Model) -> None:

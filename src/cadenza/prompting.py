@@ -83,6 +83,8 @@ def check_prompt(text: str, name: str = "prompt") -> None:
     Raises:
         PromptError: empty, no text, or longer than ``MAX_CHARACTERS``.
     """
+    if not isinstance(text, str):
+        raise PromptError(f"the {name} must be one text, not {text!r:.80}")
     if not text.strip():
         raise PromptError(f'the {name} is empty: say it in words, for example "jazz piano"')
     try:

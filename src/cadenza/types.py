@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,7 +107,10 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn. The defaults are MusicGen's own."""
+    """How the next token is drawn. The defaults are MusicGen's own.
+
+    Numbers of any kind are taken, numpy's too, and kept as Python's, which a recipe can hold.
+    """
 
     temperature: float = 1.0  # 0 is greedy: always the likeliest token
     top_k: int = 250  # draw among the k likeliest; the vocabulary's size switches it off
@@ -115,6 +119,20 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, kind, what in (
+            ("temperature", float, "a number"),
+            ("top_k", operator.index, "a whole number"),
+            ("top_p", float, "a number"),
+            ("guidance", float, "a number"),
+            ("seed", operator.index, "a whole number"),
+        ):
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, kind(value))
+            except (TypeError, ValueError) as error:
+                raise OptionError(
+                    f"{name.replace('_', '-')} must be {what}, not {value!r}"
+                ) from error
         if not (math.isfinite(self.temperature) and 0 <= self.temperature <= 10):
             raise OptionError(f"temperature must be from 0 to 10, not {self.temperature}")
         if self.top_k < 1:

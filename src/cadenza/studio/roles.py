@@ -59,7 +59,7 @@ def check_tracks(tracks: Sequence[str], prompts: Mapping[str, str]) -> None:
             of its own, a prompt for a track that is not there.
     """
     if not 1 <= len(tracks) <= MAX_TRACKS:
-        raise OptionError(f"a band has 1 to {MAX_TRACKS} tracks, not {len(tracks)}: name fewer")
+        raise OptionError(f"a band has 1 to {MAX_TRACKS} tracks, not {len(tracks)}")
     for track in tracks:
         if not _NAME.fullmatch(track):
             raise OptionError(
