@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -175,11 +176,36 @@ def test_commands_on_a_server(
     streamed = run(*there, "stream", "techno", *music)
     assert streamed.code == 0 and streamed.binary.startswith(b"RIFF")
     assert len(streamed.binary) == 44 + 2 * round(0.4 * 32_000)
+    for option in ("--device=cpu", "--precision=fp32", "--backend=torch", "--adapter=mine"):
+        wrong = run(*there, "generate", "x", option)
+        assert wrong.code == 1 and f"leave {option.partition('=')[0]} out" in wrong.errors
     wrong = run(*there, "generate", "x", "--model", "large")
     assert wrong.code == 1 and "plays nano, not large" in wrong.errors
     monkeypatch.setenv("CADENZA_SERVER", service.url)
     denied = run("generate", "x")
     assert denied.code == 1 and "needs a key" in denied.errors
+
+
+@pytest.mark.parametrize("answer", [b"<html>hello</html>", b'{"object": "list", "data": []}'])
+def test_a_server_of_somebody_else(answer: bytes) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(OptionError, match="is not a server of Cadenza: check the address"):
+            _ = Client(url).rate
+        result = run("--server", url, "generate", "x")
+        server.shutdown()
+    assert result.code == 1 and "is not a server of Cadenza" in result.errors
+    assert result.errors.count("\n") == 1
 
 
 def test_a_band_plays_there_as_here(client: Client, torch_nano: Model, tmp_path: Path) -> None:

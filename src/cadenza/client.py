@@ -72,7 +72,9 @@ class Client:
 
     @cached_property
     def _model(self) -> dict[str, Any]:
-        models = self._ask("GET", "/v1/models").json()
+        models = self._tell("GET", "/v1/models")
+        if not isinstance(models, list):
+            raise self._stranger()
         if not models:
             raise Unavailable(f"{self.url} has no model ready yet: try again in a while")
         found: dict[str, Any] = models[0]
@@ -199,7 +201,7 @@ class Client:
         """Ask for a job, whose id is returned. Whatever the network does, it is one job."""
         key = {"Idempotency-Key": secrets.token_hex(16)}
         wish = {"kind": kind, "request": dict(request)}
-        return str(self._ask("POST", "/v1/jobs", json=wish, headers=key).json()["id"])
+        return str(self._tell("POST", "/v1/jobs", json=wish, headers=key)["id"])
 
     def wait(
         self, id: str, progress: Progress | None = None, say: Say | None = None
@@ -246,7 +248,7 @@ class Client:
             audio, name = read(sound), os.fspath(sound)
         content = encode(audio, "wavfloat")
         query = {"name": Path(name).name or "sound"}
-        return str(self._ask("POST", "/v1/uploads", params=query, content=content).json()["id"])
+        return str(self._tell("POST", "/v1/uploads", params=query, content=content)["id"])
 
     # ── Over the wire ───────────────────────────────────────────────────────────────────────────
 
@@ -299,6 +301,17 @@ class Client:
             for line in answer.iter_lines():
                 if line.startswith("data:"):
                     yield json.loads(line.removeprefix("data:"))
+
+    def _tell(self, method: str, path: str, **what: Any) -> Any:
+        """The JSON that answers."""
+        answer = self._ask(method, path, **what)
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise self._stranger() from error
+
+    def _stranger(self) -> OptionError:
+        return OptionError(f"{self.url} is not a server of Cadenza: check the address")
 
     def _ask(self, method: str, path: str, *, tries: int = TRIES, **what: Any) -> httpx.Response:
         """Ask, and again where there is hope; what cannot be repeated has an idempotency key."""

@@ -54,8 +54,9 @@ def load(name: str, loading: dict[str, Any], quiet: bool) -> Model:
     """
     server = _server.get()
     if server is not None:
-        if loading.get("adapters"):
-            raise OptionError("a server has the adapters it was started with: leave --adapter out")
+        chosen = ("adapters", "device", "precision", "backend")
+        if given := [f"--{name.removesuffix('s')}" for name in chosen if loading.get(name)]:
+            raise OptionError(f"a server plays as it was started: leave {', '.join(given)} out")
         return _remote(name, *server)
     if quiet:
         logging.getLogger("cadenza").setLevel(logging.WARNING)
@@ -81,8 +82,9 @@ def _remote(name: str, url: str, key: str | None) -> Model:
     from cadenza.client import Client
 
     client = Client(url, key)
-    if name not in (DEFAULT_MODEL, client.name):
-        raise OptionError(f"{url} plays {client.name}, not {name}: leave --model out")
+    played = client.name  # asked for even if it does not matter: is it a server of ours?
+    if name not in (DEFAULT_MODEL, played):
+        raise OptionError(f"{url} plays {played}, not {name}: leave --model out")
     return cast("Model", client)  # it is used as a model is
 
 
