@@ -158,6 +158,29 @@ def test_files_of_prompts_with_mistakes(name: str, content: str | None, words: s
     assert words in result.errors
 
 
+@pytest.mark.parametrize(
+    ("outputs", "options"),
+    [
+        (("a.wav", "a-2.wav"), ["--best-of=2", "--keep-all"]),
+        (("a.wav", "a.flac"), ["--recipe"]),
+    ],
+)
+def test_no_piece_takes_the_place_of_what_another_brings_along(
+    outputs: tuple[str, str], options: list[str]
+) -> None:
+    Path("list.csv").write_text("prompt,output\n" + "".join(f"x,{name}\n" for name in outputs))
+    result = run("generate", "--prompts", "list.csv", "--model", "no-such-model", *options)
+    assert result.code == 1
+    assert "two pieces would go to the same file" in result.errors
+
+
+def test_a_place_for_the_recipe_is_looked_for_before_the_work(here: Path) -> None:
+    Path("a.json").mkdir()
+    result = run("generate", "x", "-o", "a.wav", "--recipe", "--model", "no-such-model")
+    assert result.code == 1 and "a.json is a folder" in result.errors
+    assert names(here) == ["a.json"]
+
+
 def test_json_for_programs(tiny_text: Path) -> None:
     result = run(
         "generate", "x", "-m", str(tiny_text), "--duration=0.5", "--seed=1", "--count=2", "--json"

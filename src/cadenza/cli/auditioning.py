@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cadenza.cli import showing
+from cadenza.cli.places import takes_at
 
 if TYPE_CHECKING:
     from cadenza.model import Model
@@ -35,10 +36,9 @@ def save(
     takes: Sequence[Take], place: Path, format: str | None, loudness: float | None, recipe: bool
 ) -> list[tuple[Path, Take]]:
     """The takes in files: the first at ``place``, the others as NAME-2, NAME-3, …"""
-    names = [place, *(place.with_stem(f"{place.stem}-{n}") for n in range(2, len(takes) + 1))]
     return [
         (take.save(name, format, loudness, recipe), take)
-        for name, take in zip(names, takes, strict=True)
+        for name, take in zip(takes_at(place, len(takes)), takes, strict=True)
     ]
 
 

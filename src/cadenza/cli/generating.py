@@ -61,7 +61,8 @@ def generate(
     check_count(best_of)
     jobs = _jobs(prompts or [], prompts_file, unconditional, options, count, best_of)
     wishes = [Wish(stem(request.prompt, request.seed), name) for request, name in jobs]
-    places = check_places(wishes, output, format, loudness)
+    kept = best_of if keep_all else 1
+    places = check_places(wishes, output, format, loudness, takes=kept, with_json=recipe)
     loaded = showing.load(model, loading, as_json)
 
     begun = time.monotonic()
@@ -78,8 +79,7 @@ def generate(
             groups, heard = auditioning.play(loaded, requests, best_of, share)
             rankings += heard
             for takes, place in zip(groups, places[first:], strict=False):
-                kept = takes if keep_all else takes[:1]
-                written += auditioning.save(kept, place, format, loudness, recipe)
+                written += auditioning.save(takes[:kept], place, format, loudness, recipe)
     report(written, time.monotonic() - begun, begun - started, as_json, rankings)
 
 

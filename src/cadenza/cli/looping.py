@@ -54,7 +54,7 @@ def loop(
     }
     first_of_each = plan(prompt, **options).requests[::best_of]
     wishes = [Wish(stem(f"{prompt} loop", request.seed)) for request in first_of_each]
-    places = check_places(wishes, output, "wav", None)
+    places = check_places(wishes, output, "wav", None, with_json=True)
     loaded = showing.load(model, loading, as_json)
     with showing.progress(f"making {count} loop(s) of {bars} bars", as_json) as progress:
         made = loops(loaded, prompt, progress=progress, **options)

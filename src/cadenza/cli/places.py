@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,10 +27,25 @@ def stem(prompt: str | None, seed: int | None) -> str:
     return f"{words[:LONGEST].strip('-') or 'music'}-{seed}"
 
 
+def takes_at(place: Path, count: int) -> list[Path]:
+    """The files of so many takes of one piece: ``place``, NAME-2, NAME-3, …"""
+    return [place, *(place.with_stem(f"{place.stem}-{n}") for n in range(2, count + 1))]
+
+
 def check_places(
-    wishes: Sequence[Wish], output: Path | None, format: str | None, loudness: float | None
+    wishes: Sequence[Wish],
+    output: Path | None,
+    format: str | None,
+    loudness: float | None,
+    *,
+    takes: int = 1,
+    with_json: bool = False,
 ) -> list[Path]:
     """The file of each piece: ``output``, numbered if there are several, or in that folder.
+
+    Args:
+        takes: of each piece that are kept, see :func:`takes_at`.
+        with_json: whether a ``.json`` goes beside each.
 
     Raises:
         OptionError: an unknown format, a loudness out of range, two pieces in one file.
@@ -52,7 +68,12 @@ def check_places(
         if not place.suffix:
             place = place.with_suffix(suffix)
         format_of(place, format)
-        places.append(check_place(place))
-    if len(set(places)) < len(places):
+        places.append(Path(os.path.realpath(place)))
+    files = [file for place in places for file in takes_at(place, takes)]
+    if with_json:
+        files += [file.with_suffix(".json") for file in files]
+    for file in files:
+        check_place(file)
+    if len(set(files)) < len(files):
         raise OptionError("two pieces would go to the same file: give each a name of its own")
     return places

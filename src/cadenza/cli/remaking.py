@@ -72,7 +72,8 @@ def again(
         options["prompt"] = prompt
     old = read_recipe(file)
     wish = Wish(stem(prompt or old.prompt, options.get("seed", old.sampling.seed)))
-    [place] = check_places([wish], output, format, loudness)
+    kept = best_of if keep_all else 1
+    [place] = check_places([wish], output, format, loudness, takes=kept, with_json=recipe)
     if model is None and "adapters" not in loading:
         loading["adapters"] = adapters_of(old.model.adapters, file.parent)
     loaded = showing.load(model or reference(old), loading, as_json)
@@ -82,5 +83,5 @@ def again(
         options |= {"model": loaded, "progress": progress}
         heard = auditions(file, best_of, **options) if best_of > 1 else []
         takes = [one.take for one in heard] or [make_again(file, **options)]
-    written = auditioning.save(takes if keep_all else takes[:1], place, format, loudness, recipe)
+    written = auditioning.save(takes[:kept], place, format, loudness, recipe)
     report(written, time.monotonic() - begun, begun - started, as_json, [heard] if heard else [])
