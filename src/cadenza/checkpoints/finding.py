@@ -83,7 +83,7 @@ def resolve(
     if os.sep in name or name.startswith(("~", ".")):
         raise ModelNotFound(f"there is no folder {folder}: check the path")
     close = difflib.get_close_matches(base, CATALOGUE, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(CATALOGUE)},"
+    hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(CATALOGUE)}."
     raise ModelNotFound(
         f"there is no model named {name!r}: {hint} A hub id (owner/name) or a folder will do too"
     )

@@ -39,7 +39,11 @@ def list_(as_json: o.Json = False) -> None:
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("model", "parameters", "reads", "sound", "on disk", "licence"):
-        table.add_column(heading, justify="right" if heading == "parameters" else "left")
+        table.add_column(
+            heading,
+            justify="right" if heading == "parameters" else "left",
+            no_wrap=heading == "model",
+        )
     for row in rows:
         entry = row.entry
         table.add_row(
