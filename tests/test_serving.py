@@ -20,7 +20,7 @@ from cadenza.cli import serving as commands
 from cadenza.jobs.store import Store
 from tests.command import run
 from tests.nursery import Nursery, is_alive
-from tests.service import serving, until
+from tests.service import PATIENCE, serving, until
 from tests.test_readme import LINES, SERVICE
 
 CADENZA = [sys.executable, "-m", "cadenza"]
@@ -66,15 +66,31 @@ def test_everything_is_killed_and_the_job_is_done_once(tmp_path: Path) -> None:
     # It gave back what it could not finish, or had just finished it.
     assert store.queue.get(id).state in ("queued", "done")
     with served(tmp_path, "--backend", "torch") as (process, client):
+        until(lambda: ready(client))
         until(lambda: client.get(f"/v1/jobs/{id}").json()["state"] == "done")
         [*_, music] = client.get(f"/v1/jobs/{id}").json()["files"]
         assert client.get(music["url"]).content[:4] == b"RIFF"
+        [last] = children(process)
         process.terminate()
-        process.wait(30)
-        assert process.returncode in (0, -signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+        assert not is_alive(last)  # the server waits for it
     assert [place.name for place in (tmp_path / "results" / id).iterdir()] == [
         str(store.queue.get(id).attempt)
     ]
+
+
+def test_a_worker_that_listens_everywhere_is_found_by_name_and_ends_when_told(
+    tmp_path: Path,
+) -> None:
+    store = Store.open(tmp_path)
+    command = [*CADENZA, "worker", "--host", "0.0.0.0", "--folder", str(tmp_path)]
+    command += ["--backend", "torch", "--child", "w"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        [card] = until(store.workers.alive)
+        assert card.place[0] == socket.gethostname()
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    assert store.workers.alive() == []
 
 
 def test_a_killed_server_forgets_nothing_that_waits_or_is_over(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 NEEDED = ("fastapi", "uvicorn", "websockets", "sqlalchemy", "alembic", "prometheus_client")
 EXECUTORS = ("process", "ray")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+EVERYWHERE = ("0.0.0.0", "::")
 
 Folder = Annotated[
     Path | None,
@@ -134,7 +136,11 @@ def worker(
     host: Annotated[str, typer.Option(help="Where the server reaches it.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = 0,
     public: Annotated[
-        str | None, typer.Option(help="The name of this machine for the server.")
+        str | None,
+        typer.Option(
+            help="The name of this machine for the server.",
+            show_default="the host; its own name where it listens everywhere",
+        ),
     ] = None,
     slots: Annotated[int, typer.Option(min=1, max=256, help="Jobs at once.")] = 8,
     streams: Annotated[int, typer.Option(min=0, max=256, help="Streams at once.")] = 8,
@@ -155,7 +161,7 @@ def worker(
         streams=streams,
         host=host,
         port=port,
-        public=public,
+        public=public or (socket.gethostname() if host in EVERYWHERE else host),
         id=child,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -198,7 +204,9 @@ def revoke(
 
 
 def _stop_with_parent(made: Worker) -> None:
-    sys.stdin.buffer.read()  # the pipe closes when the parent ends, however it does
+    # The pipe closes when the parent ends, however it does. Python's own reader would hold a lock
+    # that the interpreter wants when it ends for another reason.
+    os.read(sys.stdin.fileno(), 1)
     made.stop()
 
 

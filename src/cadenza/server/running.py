@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 from typing import Protocol
 
 import uvicorn
@@ -49,6 +51,8 @@ class Executor(Protocol):
 def run(store: Store, settings: Settings, listener: socket.socket, executor: Executor) -> None:
     """Serve until a signal ends it."""
     server = uvicorn.Server(configured(create_app(store, settings)))
+    # uvicorn raises what ended it again; the default would end this process before its workers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     executor.start()
     try:
         server.run(sockets=[listener])

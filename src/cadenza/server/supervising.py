@@ -48,6 +48,11 @@ class Supervisor:
         self._stopping.set()
         for process in list(self._processes):
             process.terminate()
+        end = time.monotonic() + STOP_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        for process in list(self._processes):
+            process.kill()
         for thread in self._threads:
             thread.join()
 
@@ -74,11 +79,6 @@ class Supervisor:
         with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
             self._processes.add(process)
             try:
-                while True:
-                    try:
-                        return process.wait(STOP_SECONDS)
-                    except subprocess.TimeoutExpired:
-                        if self._stopping.is_set():
-                            process.kill()
+                return process.wait()
             finally:
                 self._processes.discard(process)
