@@ -1,19 +1,21 @@
-# The service in a container. It has not been run where it was written: no Docker was there.
+# The service in a container, for Docker 23 and later:
 #
 #   docker build -t cadenza .
-#   docker run -p 8000:8000 -v cadenza:/data cadenza keys new NAME
-#   docker run -p 8000:8000 -v cadenza:/data cadenza
-FROM python:3.12-slim
+#   docker run --rm -v cadenza:/data cadenza keys new NAME
+#   docker run --rm --init -p 8000:8000 -v cadenza:/data cadenza
+#
+# torch brings all of CUDA. From PyTorch's index of CPU builds all is 1.8 GB (`docker images`):
+#
+#   docker build --build-arg PIP_EXTRA_INDEX_URL=… -t cadenza .
+FROM python:3.11-slim-bookworm
 
-RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
+ARG PIP_EXTRA_INDEX_URL
+RUN --mount=type=bind,target=/source --mount=type=cache,target=/root/.cache/pip \
+    pip install --constraint /source/constraints.txt "/source[server]"
 
-WORKDIR /app
-COPY pyproject.toml constraints.txt README.md LICENSE ./
-COPY src src
-RUN pip install --no-cache-dir --constraint constraints.txt ".[server]"
-
-# Nothing of it needs to be root, and nothing but /data is written to.
-RUN useradd --create-home cadenza && mkdir /data && chown cadenza /data
+# Nothing of it needs to be root. Its home is the volume, so that models are fetched and converted
+# once; nothing but this and /tmp is written to.
+RUN useradd --create-home --home-dir /data cadenza
 USER cadenza
 ENV CADENZA_FOLDER=/data
 VOLUME /data
