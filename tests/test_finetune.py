@@ -553,14 +553,14 @@ def test_the_command(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(sounds, "in")
     Path("in/broken.wav").write_bytes(b"x")
-    Path("in/2.txt").write_text("a bell of my own")
+    Path("in/2.txt").write_text("[intro] a bell of my own [/intro]")  # no markup of the table
     options = ["--model", str(tiny_text), "--steps", "4", "--every", "2", "--batch", "2"]
     result = run("finetune", "in", "-o", "one", "--words", "glass bells", *options)
     assert result.code == 0, result.errors
     for said in (
         "0.flac",
         "glass bells, ",
-        "a bell of my own",
+        "[intro] a bell of my own [/intro]",
         "left out: broken.wav: ",
         "4 pieces",
     ):
@@ -569,7 +569,9 @@ def test_the_command(
     captions = [
         piece["caption"] for piece in json.loads(Path("one/training/pieces.json").read_text())
     ]
-    assert captions[2] == "a bell of my own" and captions[0].startswith("glass bells, ")
+    assert captions[2] == "[intro] a bell of my own [/intro]" and captions[0].startswith(
+        "glass bells, "
+    )
 
     shown = json.loads(run("finetune", "in", "-o", "two", *options, "--json").output)
     assert shown["pieces"] == 4 and [r["step"] for r in shown["reports"]] == [0, 2, 4]

@@ -91,6 +91,7 @@ def finetune(
 def _show(material: Material, folder: Path) -> None:
     """What it will train on, and what was left out."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("file", "pieces", "seconds", "caption"):
@@ -98,7 +99,7 @@ def _show(material: Material, folder: Path) -> None:
     for source in material.sources[:ROWS]:
         name = str(source.file.relative_to(folder))
         pieces = str(source.pieces) + (f" (+{source.repeated} again)" if source.repeated else "")
-        table.add_row(name, pieces, f"{source.seconds:.0f}", source.caption)
+        table.add_row(Text(name), Text(pieces), f"{source.seconds:.0f}", Text(source.caption))
     console = showing.output()
     console.print(table, soft_wrap=False)
     if len(material.sources) > ROWS:
