@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import cadenza
 from cadenza import audio as sound
@@ -183,3 +185,19 @@ def test_a_recipe_of_the_future_says_upgrade(take: Take) -> None:
     future = dataclasses.asdict(take.recipe) | {"format": 99, "key": "new"}
     with pytest.raises(RecipeError, match="upgrade"):
         Recipe.from_json(json.dumps(future))
+
+
+@given(
+    st.sampled_from(["model", "frames", "sampling", "prompt", "negative"]),
+    st.sampled_from([[], ["x"], {}, 1.5, float("nan"), True]),
+)
+def test_a_recipe_that_was_tampered_with_is_refused(take: Take, field: str, value: object) -> None:
+    assume((field, value) != ("frames", True))  # Python's True is 1
+    wrong = dataclasses.asdict(take.recipe) | {field: value}
+    assume((field, value) != ("sampling", {}))  # all of it has defaults
+    with pytest.raises(RecipeError, match="not a recipe"):
+        Recipe.from_json(json.dumps(wrong))
+    wrong = json.loads(take.recipe.to_json())
+    wrong["model"]["name"] = value
+    with pytest.raises(RecipeError, match="not a recipe"):
+        Recipe.from_json(json.dumps(wrong))

@@ -218,6 +218,8 @@ class ModelIdentity:
         Raises:
             TypeError: fields that are missing or of another kind.
         """
+        if not isinstance(fields, Mapping) or not isinstance(fields.get("name"), str):
+            raise TypeError(f"a model has a name, not {fields!r:.80}")
         adapters = tuple(AdapterIdentity(**adapter) for adapter in fields.get("adapters", ()))
         return cls(**{**fields, "adapters": adapters})
 
@@ -228,6 +230,9 @@ class Source:
 
     path: str
     sha256: str  # of the samples as float32, [C, N]
+
+
+_TEXTS = ("prompt", "text", "negative")  # of a recipe
 
 
 @dataclass(frozen=True)
@@ -270,6 +275,9 @@ class Recipe:
             for name, kind in (("melody", Source), ("continued", Source)):
                 if fields.get(name) is not None:
                     fields[name] = kind(**fields[name])
+            if not all(isinstance(fields[text], str | None) for text in _TEXTS):
+                raise TypeError(f"{', '.join(_TEXTS)} are texts")
+            fields["frames"] = operator.index(fields["frames"])
             fields["model"] = ModelIdentity.from_dict(fields["model"])
             fields["sampling"] = Sampling(**fields["sampling"])
             return cls(**fields)
