@@ -160,6 +160,7 @@ def test_listening_and_steering(page: Page, service: Service, tmp_path: Path) ->
     assert heard.rate == 32_000 and np.abs(heard.samples).max() > 0.01
     page.locator("#stop").click()
     expect(page.locator("#live")).to_be_hidden()
+    expect(page.locator("#listen")).to_be_focused()
     until(lambda: service.store.workers.alive()[0].streams == 8)
     expect(page.locator("#trouble")).to_be_hidden()
 
@@ -217,8 +218,11 @@ def test_a_band_is_mixed(page: Page, service: Service, tmp_path: Path) -> None:
         assert ratio == pytest.approx(10 ** (-6 / 20) * panned, rel=0.02)
     piece.locator("button[aria-label='Solo drums']").click()
     expect(piece.locator("output", has_text="-6 dB")).to_be_visible()
+    session = piece.locator("button", has_text="Save as session")
+    session.focus()
     with page.expect_download() as downloading:
-        piece.locator("button", has_text="Save as session").click()
+        page.keyboard.press("Enter")
+    expect(session).to_be_focused()
     downloading.value.save_as(tmp_path / "session.zip")
     check_session(tmp_path / "session.zip", service, job)
     # It is kept, and its faders stand where they were.
@@ -321,6 +325,12 @@ def test_many_that_wait_leave_the_page_usable(browser: Browser, tmp_path: Path) 
         expect(cancel).to_be_focused()
         page.keyboard.press("Enter")
         expect(piece.locator(".state")).to_contain_text("cancelled")
+        expect(piece.locator("text=Again with changes")).to_be_focused()
+        # A server that went away is told of, and so is that it came again.
+        page.route("**/v1/jobs?**", lambda route: route.abort())
+        expect(page.locator("#trouble")).to_contain_text("cannot be reached")
+        page.unroute_all()
+        expect(page.locator("#trouble")).to_be_hidden()
         page.close()
 
 
@@ -363,6 +373,7 @@ def test_a_song_becomes_vocals_and_an_instrumental(
             piece = asked(page, page.locator("text=Take it apart"))
             names = piece.locator(".track .name")
             expect(names).to_have_text(["without vocals", "vocals"])
+            expect(piece.locator("h3")).to_have_text("song.wav")
             expect(piece.locator(".state")).to_contain_text("done")
             picture(page, "stems")
             page.set_viewport_size({"width": 390, "height": 844})

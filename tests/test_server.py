@@ -388,6 +388,9 @@ def test_one_keys_jobs_do_not_exist_for_another(guarded: Service) -> None:
         assert hers.get(f"/v1/jobs/{job['id']}").json()["state"] == "queued"
         assert his.get("/v1/jobs").json() == []
         assert_problem(his.get(f"/v1/jobs?before={job['id']}"), 404, "there is no job")
+        url = f"/v1/uploads/{upload['id']}"
+        assert hers.get(url).json() == upload
+        assert_problem(his.get(url), 404, "there is no upload")
         stolen = {"kind": "generate", "request": SMALL | {"beginning": upload["id"]}}
         assert_problem(his.post("/v1/jobs", json=stolen), 404, "there is no upload")
         mix = {"kind": "mix", "request": {"job": job["id"], "strips": {}}}

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from fastapi import Path as PathParameter
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from cadenza.errors import Busy, OutputError
-from cadenza.server.context import Here, Who
+from cadenza.jobs.uploads import Upload
+from cadenza.server.context import ID, Here, Who
 from cadenza.server.problems import documented
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
@@ -57,6 +59,16 @@ async def upload(
             made = await asyncio.to_thread(here.store.uploads.add, who.id, name, part)
     finally:
         part.unlink(missing_ok=True)
+    return _shown(made)
+
+
+@router.get("/{id}", responses=documented(404))
+def one(id: Annotated[str, PathParameter(pattern=ID)], here: Here, who: Who) -> UploadOut:
+    """What is known of a sound of yours."""
+    return _shown(here.store.uploads.get(id, who.id))
+
+
+def _shown(made: Upload) -> UploadOut:
     return UploadOut(
         id=made.id,
         name=made.name,

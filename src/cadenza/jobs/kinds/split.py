@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from pydantic import Field
 
 from cadenza.audio import Extent
+from cadenza.errors import ModelNotFound
 from cadenza.jobs.asking import Asked, UploadId
 from cadenza.jobs.kinds.kind import Kind, Work
+
+log = logging.getLogger(__name__)
 
 MODEL = "htdemucs"
 
@@ -25,7 +30,14 @@ def _run(request: Split, work: Work) -> None:
     from cadenza.stems import load_separator
     from cadenza.stems.writing import stem_files
 
-    separator = load_separator(MODEL)
+    try:
+        separator = load_separator(MODEL)
+    except ModelNotFound as error:  # which says where on this machine it was looked for
+        log.error("%s", error)
+        raise ModelNotFound(
+            f"this server does not have {MODEL}, which takes sounds apart, and could not fetch it: "
+            "whoever runs it may let it reach the hub once"
+        ) from error
     audio = work.sound(request.sound).audio
     stems = separator.separate(audio, two=request.two, progress=work.progress)
     extent = Extent(audio.rate, audio.channels, audio.samples.shape[1])

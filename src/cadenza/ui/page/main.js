@@ -265,8 +265,9 @@ at("listen").onclick = attempt(() => {
 });
 
 at("stop").onclick = () => {
-  if (live) live.stop();
-  else at("live").hidden = true;
+  if (live) return live.stop();
+  at("live").hidden = true;
+  at("listen").focus();
 };
 at("heard").onclick = attempt(() => save(last.recording(), `heard-${at("live-seed").textContent.replace(" ", "-")}.wav`));
 at("steer").onsubmit = attempt(() => {

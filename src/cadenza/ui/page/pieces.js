@@ -8,7 +8,7 @@ import { bounced, save } from "./saving.js";
 const SOUND = /\.(wav|flac|mp3|ogg|opus)$/;
 const PAGE = 20;
 const LOOK = 500; // milliseconds between two looks at what is being made
-const LONGEST_LOOK = 15000; // while the server does not answer
+const LONGEST_LOOK = 5000; // while the server does not answer
 const NAMES = { generate: "piece", band: "band", mix: "another mix", loop: "loops", midi: "notes", split: "stems" };
 const STATES = { queued: "waiting", running: "being made", done: "done", failed: "did not work", cancelled: "cancelled" };
 
@@ -79,17 +79,22 @@ export class Pieces {
    * server, and as many jobs followed one by one would leave none for anything else. */
   async #watch() {
     this.watching = true;
+    let lost = false;
     for (let pause = LOOK; this.making.size; ) {
       await new Promise((resolve) => setTimeout(resolve, pause));
       try {
         await this.#look();
         pause = LOOK;
+        if (lost) this.use.trouble(null);
+        lost = false;
       } catch (error) {
         if (!(error instanceof Problem) || error.status === 401) {
           this.making.clear();
           this.watching = false;
           throw error;
         }
+        if (!lost) this.use.trouble(error);
+        lost = true;
         pause = Math.min(2 * pause, LONGEST_LOOK);
       }
     }
@@ -116,6 +121,13 @@ const fileOf = (job, name) => job.files.find((file) => file.name === name);
 
 /** The band that a mix is of. */
 const bandOf = (mix) => get(`/v1/jobs/${mix.request.job}`).catch(ifThere);
+
+/** What a job without a prompt was made of, in its owner's words. */
+async function nameOf({ kind, request }) {
+  if (kind === "mix") return (await bandOf({ request }))?.request.prompt;
+  const { sound } = request;
+  return sound && (await get(`/v1/uploads/${sound}`).catch(ifThere))?.name;
+}
 
 /** How the tracks of a session are mixed, by name. */
 async function stripsOf(job) {
@@ -154,7 +166,7 @@ class Piece {
     this.stage = element("div");
     this.item = element("li", { id: `job-${job.id}` }, this.title, this.state, this.bar, this.stage, this.buttons);
     this.show(job);
-    if (job.kind === "mix") this.try(async () => (this.title.textContent = (await bandOf(job))?.request.prompt ?? NAMES.mix));
+    if (!job.request.prompt) this.try(async () => (this.title.textContent = (await nameOf(job)) ?? NAMES[job.kind]));
   }
 
   show(job) {
@@ -176,6 +188,12 @@ class Piece {
 
   offer() {
     const { job } = this;
+    const focused = this.buttons.contains(document.activeElement);
+    this.arrange(job);
+    if (focused) (this.stage.querySelector("button") ?? this.buttons.querySelector("button, summary"))?.focus();
+  }
+
+  arrange(job) {
     const button = (text, action, name = "") =>
       element("button", { type: "button", textContent: text, className: name, onclick: () => this.try(action) });
     this.buttons.replaceChildren();
@@ -190,7 +208,8 @@ class Piece {
       if (this.fresh) this.open(false).catch(this.use.trouble);
     }
     if (job.request.prompt) this.buttons.append(button("Again with changes", () => this.use.again(job)));
-    if (sounds.length) this.buttons.append(button("Go on from here", () => this.goOn(sounds)));
+    const whole = fileOf(job, "mix.wav") ?? (sounds.length === 1 && sounds[0]);
+    if (whole) this.buttons.append(button("Go on from here", () => this.goOn(whole)));
     const files = job.files.map((file) => button(`↓ ${file.name}`, () => this.download(file)));
     const recipe = Object.entries(job.request)
       .filter(([name, value]) => value !== null && value !== false && !IDS.has(name))
@@ -298,12 +317,18 @@ class Piece {
     };
     this.drawings.push(draw, () => spectrogram(picture, tracks.map(({ buffer }) => buffer)));
     const controls = element("div", { className: "row" }, button, time);
+    if (repeats) controls.append(element("span", { className: "hint", textContent: tracks[0].name.replace("-", " ") }));
     if (tracks.length === 1) return [controls, wave, picture];
     const saving = (text, action) => {
       const button = element("button", { type: "button", textContent: text });
       button.onclick = () => {
-        button.disabled = true;
-        this.try(() => action().finally(() => (button.disabled = false)));
+        Object.assign(button, { disabled: true, textContent: "Mixing…" });
+        this.try(() =>
+          action().finally(() => {
+            Object.assign(button, { disabled: false, textContent: text });
+            if (document.activeElement === document.body) button.focus(); // where it was
+          }),
+        );
       };
       controls.append(button);
     };
@@ -319,8 +344,7 @@ class Piece {
     return [controls, wave, element("div", { className: "mixer" }, ...mixer.tracks.map((track) => strip(mixer, track))), picture];
   }
 
-  async goOn(sounds) {
-    const source = sounds.find(({ name }) => name === "mix.wav") ?? sounds[0];
+  async goOn(source) {
     const sound = await (await ask(source.url)).blob();
     this.use.goOn(await upload(sound, source.name), this.job);
   }
