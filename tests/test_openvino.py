@@ -460,6 +460,19 @@ def test_once_converted_a_run_loads_neither_torch_nor_transformers(
     assert json.loads(made.stdout) == []
 
 
+def test_nobody_is_told_that_it_plays(tmp_path: Path) -> None:
+    """The runtime would count every use in the home folder, and report it."""
+    code = """
+        import sys, cadenza
+        nano = cadenza.load("nano", offline=True, backend="openvino", precision="int8")
+        nano.generate("jazz piano", duration=0.1)
+        assert "openvino.tools.ovc.telemetry_stub" in sys.modules
+    """
+    home = {"CADENZA_CACHE": str(cache.cache_folder()), "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=os.environ | home, check=True)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(
     shutil.which("qemu-x86_64") is None or platform.machine() != "x86_64",
     reason="no emulator of a lesser processor is here: apt-get install qemu-user",

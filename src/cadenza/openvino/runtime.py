@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -33,11 +34,13 @@ def installed_version() -> str:
 
 @lru_cache(maxsize=1)
 def openvino() -> Any:
-    """The package.
+    """The package, without its habit of telling its makers of every import and every run.
 
     Raises:
         MissingPackage: it is not installed.
     """
+    # Without that module it takes a stub of its own. There is no option, and it asks nobody.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError as error:
@@ -48,16 +51,12 @@ def openvino() -> Any:
 @lru_cache(maxsize=1)
 def opset() -> Any:
     """The operations that graphs are built of."""
-    from openvino import opset15
-
-    return opset15
+    return openvino().opset15
 
 
 def paged_attention(inputs: list[Any]) -> Any:
     """OpenVINO's PagedAttention on 28 outputs of other nodes; it has no public factory."""
-    from openvino.op import _PagedAttentionExtension
-
-    return _PagedAttentionExtension(inputs)
+    return openvino().op._PagedAttentionExtension(inputs)
 
 
 @lru_cache(maxsize=1)
