@@ -107,6 +107,8 @@ def serve(
             f"{host} can be reached by others, and there is no key yet: make one with "
             "cadenza keys new NAME, or say --insecure"
         )
+    if executor == "process" and workers:  # others play on machines with models of their own
+        showing.find(model, loading, False)
     listener = listen(host, port)
     settings = Settings(keys=needs_keys, loopback=loopback, origins=tuple(allow_origin or ()))
     keeper: Executor

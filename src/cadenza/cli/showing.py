@@ -60,17 +60,26 @@ def load(name: str, loading: dict[str, Any], quiet: bool) -> Model:
         return _remote(name, *server)
     if quiet:
         logging.getLogger("cadenza").setLevel(logging.WARNING)
+    find(name, loading, quiet)
     with progress(f"loading {name}", quiet) as callback:
-        from cadenza.checkpoints import resolve, terms
-
-        # An absent model is reported at once, not after the seconds that torch takes to load.
-        resolve(name, offline=loading.get("offline", False), progress=callback)
         from cadenza.model import load as load_model
 
         model = load_model(name, **loading, progress=callback)
+    from cadenza.checkpoints import terms
+
     if not quiet and terms(model.licence) != model.licence:
         note(f"the weights of {model.name} are {terms(model.licence)}")
     return model
+
+
+def find(name: str, loading: dict[str, Any], quiet: bool) -> None:
+    """Bring a model here, or refuse what is nowhere, at once: not after the seconds that torch
+    takes to load, nor in each worker of a server."""
+    from cadenza.checkpoints import read_adapters, resolve
+
+    read_adapters(loading.get("adapters", {}))
+    with progress(f"loading {name}", quiet) as callback:
+        resolve(name, offline=loading.get("offline", False), progress=callback)
 
 
 def use_server(url: str | None, key: str | None) -> None:
