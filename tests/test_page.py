@@ -211,11 +211,11 @@ def test_a_band_is_mixed(page: Page, service: Service, tmp_path: Path) -> None:
     job = service.store.queue.history("everybody", kind="band")[0]
     drums = read(service.store.folder.result(job, "stem-drums.wav"))
     heard = resample(mine, drums.rate).samples[:, : drums.samples.shape[1]]
-    drums = Audio(drums.samples[:, : heard.shape[1]], drums.rate)
+    heard, stem = low(heard), low(drums.samples[:, : heard.shape[1]])
     for side, panned in zip((0, 1), np.sqrt(2) * np.cos([np.pi / 8, 3 * np.pi / 8]), strict=True):
-        assert np.corrcoef(heard[side], drums.samples[side])[0, 1] > 0.98  # the solo
-        ratio = np.std(heard[side]) / np.std(drums.samples[side])
-        assert ratio == pytest.approx(10 ** (-6 / 20) * panned, rel=0.02)
+        assert np.corrcoef(heard[side], stem[side])[0, 1] > 0.98  # the solo
+        gain = np.sum(heard[side] * stem[side]) / np.sum(stem[side] ** 2)
+        assert gain == pytest.approx(10 ** (-6 / 20) * panned, rel=0.03)
     piece.locator("button[aria-label='Solo drums']").click()
     expect(piece.locator("output", has_text="-6 dB")).to_be_visible()
     session = piece.locator("button", has_text="Save as session")
@@ -245,6 +245,13 @@ def test_a_band_is_mixed(page: Page, service: Service, tmp_path: Path) -> None:
     piece.locator("button", has_text="Again with changes").click()
     expect(page.locator("#band")).to_be_visible()
     expect(page.locator("#instruments input:checked")).to_have_count(2)
+
+
+def low(samples: np.ndarray) -> np.ndarray:
+    """What is below an eighth of the rate: the browser's resampling takes away some of the rest."""
+    spectrum = np.fft.rfft(samples)
+    spectrum[:, spectrum.shape[1] // 4 :] = 0
+    return np.asarray(np.fft.irfft(spectrum, samples.shape[1]))
 
 
 def check_session(place: Path, service: Service, job: Job) -> None:
