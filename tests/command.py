@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from typer.testing import CliRunner
 
-from cadenza.cli import app
+from cadenza.cli.app import app
 
 
 @dataclass(frozen=True)

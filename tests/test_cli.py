@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -377,6 +378,28 @@ def test_a_terminal_gets_a_bar_and_ctrl_c_leaves_nothing(tiny_text: Path, here: 
     assert b"stopped" in shown
     assert b"Traceback" not in shown
     assert names(here) == []
+
+
+@pytest.mark.parametrize("module", ["numpy", "typer", "cadenza.cli.app", "cadenza.request"])
+def test_ctrl_c_before_the_command_has_begun_is_quiet(module: str) -> None:
+    program = f"""
+        import signal, sys
+        class Hand:
+            def find_spec(self, name, path, target=None):
+                if name == {module!r}:
+                    signal.raise_signal(signal.SIGINT)
+        sys.meta_path.insert(0, Hand())
+        from cadenza.cli import main
+        main()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), "generate", "jazz", "--duration=1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130
+    assert done.stdout == "" and "Traceback" not in done.stderr
 
 
 def test_a_stream_into_a_full_disk_says_so(tiny_text: Path) -> None:
