@@ -415,7 +415,9 @@ def test_a_stream_into_a_full_disk_says_so(tiny_text: Path) -> None:
     assert b"Traceback" not in done.stderr and b"Exception" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [["prompt", "jazz"], ["models"]])
+@pytest.mark.parametrize(
+    "command", [["prompt", "jazz"], ["models"], ["--help"], ["generate", "-h"], ["--version"], []]
+)
 def test_a_result_into_a_full_disk_is_one_line(command: list[str]) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(

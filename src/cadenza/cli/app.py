@@ -8,6 +8,8 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -35,27 +37,36 @@ from cadenza.cli import (
 from cadenza.errors import CadenzaError
 
 
-class _Commands(TyperGroup):
+@contextmanager
+def _in_words() -> Iterator[None]:
     """Every error of ours is one line and an exit code; Ctrl-C is no error."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except CadenzaError as error:
+        print(f"cadenza: {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:
+        print("\ncadenza: stopped; what is not finished was not written", file=sys.stderr)
+        raise typer.Exit(130) from error
+    except OSError as error:
+        if error.filename is not None or error.errno == errno.EPIPE:
+            raise
+        streaming.abandon_output()
+        print(f"cadenza: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        raise typer.Exit(1) from error
+
+
+class _Commands(TyperGroup):
+    def make_context(self, *names: Any, **options: Any) -> Any:
+        with _in_words():  # it shows the help, and the version
+            return super().make_context(*names, **options)
 
     def invoke(self, ctx: Any) -> Any:
-        try:
-            try:
-                return super().invoke(ctx)
-            finally:
-                sys.stdout.flush()
-        except CadenzaError as error:
-            print(f"cadenza: {error}", file=sys.stderr)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt as error:
-            print("\ncadenza: stopped; what is not finished was not written", file=sys.stderr)
-            raise typer.Exit(130) from error
-        except OSError as error:
-            if error.filename is not None or error.errno == errno.EPIPE:
-                raise
-            streaming.abandon_output()
-            print(f"cadenza: standard output cannot be written: {error.strerror}", file=sys.stderr)
-            raise typer.Exit(1) from error
+        with _in_words():
+            return super().invoke(ctx)
 
 
 app = typer.Typer(
