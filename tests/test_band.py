@@ -329,6 +329,13 @@ NONSENSE: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("role", lambda s: s["tracks"][0].update(role="boss"), "no role 'boss'"),
     ("rate", lambda s: s.update(rate=0), "the sampling rate"),
     ("notes", lambda s: s["tracks"][0].update(notes=[[1, 0, 60, 90]]), "a note that is none"),
+    ("a note", lambda s: s["tracks"][0].update(notes=[5]), "session.json is not a session"),
+    ("found", lambda s: s["tracks"][0]["report"].update(tempo="fast"), "tempo .* not 'fast'"),
+    ("tuned", lambda s: s["tracks"][0]["report"].update(tuned=[1]), r"tuned .* not \[1\]"),
+    ("stretched", lambda s: s["tracks"][0]["report"].update(stretched=10**400), "stretched"),
+    ("faults", lambda s: s["tracks"][0]["report"].update(faults=5), "faults .* not 5"),
+    ("huge", lambda s: s["tracks"][0].update(notes=[[10**400, 10**401, 60, 90]]), "not a session"),
+    ("guidance", lambda s: s.update(guidance="much"), "guidance must be a number, not 'much'"),
     ("missing", lambda s: s.pop("bus"), "'bus' is missing"),
     ("more", lambda s: s.update(surprise=1), "surprise"),
 ]

@@ -20,12 +20,13 @@ from cadenza.studio.align import Grid
 from cadenza.studio.asked import check_tempo
 from cadenza.studio.roles import check_tracks, role_named
 from cadenza.studio.settings import Bus, Strip, settings_from
-from cadenza.types import MAX_SEED, AdapterIdentity, Key, Note
+from cadenza.types import MAX_SEED, AdapterIdentity, Key, Note, Sampling
 
 FORMAT = 1
 HOW = ("together", "layered")
 MAX_BARS, MAX_RETRIES, MAX_NOTES = 256, 20, 100_000
 MIN_RATE, MAX_RATE = 4000, 192_000
+MOST = 1e6  # of a number in a report
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ class Session:
             raise OptionError(f"how must be {' or '.join(HOW)}, not {self.how!r}")
         if self.tempo is not None:
             check_tempo(self.tempo)
+        Sampling(guidance=self.guidance)
         _whole(self.seed, "the seed", 0, MAX_SEED)
         _whole(self.bars, "bars", 1, MAX_BARS)
         _whole(self.meter, "the meter", 2, 7)
@@ -156,7 +158,14 @@ class Session:
             return _read(json.loads(text))
         except CadenzaError as error:
             raise SessionError(f"session.json cannot be used: {error}") from error
-        except (KeyError, TypeError, ValueError, RecursionError, AttributeError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RecursionError,
+            OverflowError,
+        ) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise SessionError(f"session.json is not a session of Cadenza: {reason}") from error
 
@@ -195,7 +204,19 @@ def _track(entry: Any) -> Track:
     check_loudness(track.level)
     if not all(isinstance(part, dict) for part in (track.report, track.recipe)):
         raise SessionError(f"the track {name} has a report or a recipe that is none")
+    _check_report(track)
     return track
+
+
+def _check_report(track: Track) -> None:
+    """What is told of a report are numbers, and faults in words."""
+    said = {"tempo": None, "stretched": 1.0, "tuned": 0.0, "faults": []} | dict(track.report)
+    for what in ("tempo", "stretched", "tuned"):
+        number = isinstance(said[what], int | float) and abs(said[what]) < MOST
+        if not number and (what, said[what]) != ("tempo", None):
+            raise SessionError(f"{what} of {track.name} must be a number, not {said[what]!r}")
+    if not isinstance(said["faults"], list):
+        raise SessionError(f"the faults of {track.name} must be a list, not {said['faults']!r}")
 
 
 def _note(name: str, start: float, end: float, pitch: int, velocity: int) -> Note:
