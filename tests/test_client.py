@@ -84,6 +84,8 @@ def test_going_on_from_sounds_and_takes(client: Client, torch_nano: Model, tmp_p
 def test_errors_are_those_of_the_library(client: Client, service: Service) -> None:
     with pytest.raises(PromptError, match="the prompt is empty"):
         client.generate("")
+    with pytest.raises(OptionError, match="not of 'x'"):
+        client.generate_batch(["x"])  # type: ignore[list-item]
     with pytest.raises(OptionError, match="cannot follow a melody"):
         client.generate("x", melody=sine(0.5))
     with pytest.raises(OptionError, match="top-k is 100000"):

@@ -115,6 +115,12 @@ def test_a_batch_is_each_of_its_pieces(text: Model) -> None:
     assert text.generate_batch([]) == []
 
 
+def test_a_batch_is_made_of_requests(text: Model) -> None:
+    for batch in (["x"], "x", [GenerateRequest("y"), "x"]):
+        with pytest.raises(OptionError, match="a batch is made of GenerateRequest, not of 'x'"):
+            text.generate_batch(batch)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("seconds", [0.02, 0.5, 2.0, 12.0])
 def test_a_stream_is_the_piece_in_parts(text: Model, seconds: float) -> None:
     take = text.generate("ambient pads", duration=seconds, seed=5)

@@ -32,7 +32,7 @@ from cadenza.errors import (
     Unavailable,
     rebuilt,
 )
-from cadenza.request import BUFFER, GenerateRequest, Sound, check_stream
+from cadenza.request import BUFFER, GenerateRequest, Sound, check_batch, check_stream
 from cadenza.studio.session import Session
 from cadenza.take import Take
 from cadenza.types import Audio, Codes, ModelIdentity, Progress, Recipe, Say
@@ -129,6 +129,7 @@ class Client:
         The sound is as a file has it, within full scale; the codes are the same. What ``progress``
         raises cancels all of them. They are also cancelled when one fails.
         """
+        check_batch(requests)
         wishes = [self._wish(request) | {"format": "wavfloat"} for request in requests]
         ids: list[str] = []
         try:

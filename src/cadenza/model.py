@@ -18,7 +18,7 @@ from cadenza.devices import choose_device
 from cadenza.engine import Emission, Engine, Request, SharedBackend
 from cadenza.errors import AudioError, DeviceError, OptionError
 from cadenza.machine import Machine
-from cadenza.request import BUFFER, GenerateRequest, check_stream
+from cadenza.request import BUFFER, GenerateRequest, check_batch, check_stream
 from cadenza.streaming import Performance, Producer, Solo, Sounding, SteadyLevel, Stream
 from cadenza.studio.session import Session
 from cadenza.take import Take
@@ -175,10 +175,11 @@ class Model:
         """Make several pieces together, much faster than one after the other.
 
         Raises:
-            OptionError: an option that this model does not have.
+            OptionError: an option that this model does not have, or something that is no request.
             ModelMismatch: a beginning in the codes of another model.
             AudioError: a beginning that is too short.
         """
+        check_batch(requests)
         if not requests:
             return []
         prepared = [self._prepare(request) for request in requests]

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -108,6 +109,20 @@ class GenerateRequest:
             guidance=self.guidance,
             seed=new_seed() if self.seed is None else self.seed,
         )
+
+
+def check_batch(requests: Iterable[object]) -> None:
+    """Refuse a list of prompts where requests belong.
+
+    Raises:
+        OptionError: one of them is no :class:`GenerateRequest`.
+    """
+    for request in requests:
+        if not isinstance(request, GenerateRequest):
+            raise OptionError(
+                f"a batch is made of GenerateRequest, not of {request!r}: "
+                "write GenerateRequest(prompt)"
+            )
 
 
 def check_stream(duration: float | None, buffer: float) -> None:
