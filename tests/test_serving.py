@@ -181,6 +181,24 @@ def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert result.code == 1 and "pip install 'cadenza[server]'" in result.errors
 
 
+def test_a_database_that_nobody_serves_is_one_line_without_the_password() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        place = f"127.0.0.1:{nobody.getsockname()[1]}"
+        url = f"postgresql+psycopg://u:secret@{place}/x"
+        done = subprocess.run(
+            [*CADENZA, "keys", "list", "--database", url],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("cadenza: the database cannot be reached: ")
+    assert done.stderr.count("\n") == 1
+    assert "refused" in done.stderr and "127.0.0.1" in done.stderr
+    assert "secret" not in done.stderr and "sqlalche" not in done.stderr
+
+
 def test_a_server_without_a_worker_loads_no_torch() -> None:
     code = (
         "import cadenza.server.running, sys; "

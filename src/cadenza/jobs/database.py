@@ -75,7 +75,15 @@ class Database:
             yield connection
 
     def migrate(self) -> None:
-        """Bring the tables to this version; safe when several processes start together."""
+        """Bring the tables to this version; safe when several processes start together.
+
+        Raises:
+            Unavailable: it says why; whoever begins a service may know what its users need not.
+        """
+        try:
+            self._engine.connect().close()
+        except OperationalError as error:
+            raise Unavailable(f"the database cannot be reached: {_reason(error)}") from error
         with self.writing(alone=True) as connection:
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -91,12 +99,17 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, PoolTimeout) as error:
-        log.warning("database: %s", error)
+        log.warning("database: %s", _reason(error))
         raise Unavailable("the database cannot be reached now: try again in a while") from error
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
         raise Unavailable("the database went away: try again in a while") from error
+
+
+def _reason(error: Exception) -> str:
+    """The driver's own words in one line, without those of SQLAlchemy."""
+    return " ".join(str(getattr(error, "orig", error)).split())
 
 
 def _prepare_sqlite(engine: Engine) -> None:
