@@ -395,6 +395,23 @@ def test_the_command_splits(folder: Path, tmp_path: Path) -> None:
         assert result.errors.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "two", "stems"),
+    [
+        ("htdemucs", "kazoo", "drums, bass, other, vocals"),
+        ("htdemucs_ft", "piano", "drums, bass, other, vocals"),
+        ("htdemucs_6s", "kazoo", "drums, bass, other, vocals, guitar, piano"),
+    ],
+)
+def test_a_stem_that_a_published_model_lacks_is_refused_before_its_weights_are_looked_for(
+    name: str, two: str, stems: str, tmp_path: Path
+) -> None:
+    write(noise(1.0), tmp_path / "mix.wav")
+    result = run("split", str(tmp_path / "mix.wav"), "--model", name, "--offline", "--two", two)
+    assert result.code == 1
+    assert result.errors == f"cadenza: this model has no stem '{two}': choose one of {stems}\n"
+
+
 def test_a_process_that_is_killed_leaves_no_half_stems(folder: Path, tmp_path: Path) -> None:
     write(noise(300.0), tmp_path / "mix.wav")
     local = ["--model", "one", "--weights", str(folder)]

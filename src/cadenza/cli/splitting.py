@@ -43,7 +43,7 @@ def split(
     measure(file, MAX_SECONDS)  # a wrong file is reported before anything is fetched
     with showing.progress(f"loading {model}", as_json) as progress:
         separator = load_separator(
-            model, weights=weights, device=device, offline=offline, progress=progress
+            model, weights=weights, two=two, device=device, offline=offline, progress=progress
         )
     with showing.progress(f"splitting {file.name}", as_json) as progress:
         places = separator.split(file, output, two=two, progress=progress)

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from cadenza.audio import BLOCK, SILENCE, Extent, check_audible, measure, read_blocks
 from cadenza.devices import choose_device
-from cadenza.errors import AudioError, OptionError
+from cadenza.errors import AudioError
 from cadenza.stems.blocks import Samples, grouped, resampled, shifted, ungrouped
 from cadenza.stems.network import check_installed, load, run
-from cadenza.stems.weights import find
+from cadenza.stems.weights import MODELS, MORE_STEMS, STEMS, check_stem, find
 from cadenza.stems.writing import check_room, stem_files
 from cadenza.types import Audio, FloatArray, Progress
 
@@ -41,7 +41,7 @@ def separate(
     progress: Progress | None = None,
 ) -> dict[str, Audio]:
     """Take a sound apart: :func:`load_separator` and :meth:`Separator.separate` in one."""
-    separator = load_separator(model, weights=weights, device=device, offline=offline)
+    separator = load_separator(model, weights=weights, two=two, device=device, offline=offline)
     return separator.separate(audio, two=two, progress=progress)
 
 
@@ -49,6 +49,7 @@ def load_separator(
     model: str = "htdemucs",
     *,
     weights: str | os.PathLike[str] | None = None,
+    two: str | None = None,
     device: str = "auto",
     offline: bool = False,
     progress: Progress | None = None,
@@ -59,18 +60,22 @@ def load_separator(
         model: ``htdemucs``, ``htdemucs_ft``, ``htdemucs_6s``, or what a folder holds.
         weights: a folder with ``MODEL.yaml`` and the files that this names, or with
             ``MODEL.safetensors`` or ``MODEL.th``. Without it the hub's cache and the hub are asked.
+        two: a stem that will be wanted: refused before anything is fetched where a published model
+            does not have it.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         offline: never ask the hub.
         progress: called with the bytes of a download, done and in all.
 
     Raises:
-        OptionError: an unknown model.
+        OptionError: an unknown model, or no such stem.
         ModelError: it is not to be found, damaged, or unsafe to open.
         DeviceError: this machine has no such device.
         MissingPackage: Demucs is not installed.
     """
     check_installed()  # before anything is fetched
     device = choose_device(device)
+    if weights is None and model in MODELS:
+        check_stem(two, STEMS + MORE_STEMS.get(model, ()))
     folder = find(model, None if weights is None else Path(weights), offline, progress)
     return Separator(load(model, folder), device)
 
@@ -134,13 +139,8 @@ class Separator:
         return places
 
     def _names(self, two: str | None) -> tuple[str, ...]:
-        if two is None:
-            return self.sources
-        if two not in self.sources:
-            raise OptionError(
-                f"this model has no stem {two!r}: choose one of {', '.join(self.sources)}"
-            )
-        return two, f"no_{two}"
+        check_stem(two, self.sources)
+        return self.sources if two is None else (two, f"no_{two}")
 
     def _stems(
         self, piece: _Piece, two: str | None, progress: Progress | None

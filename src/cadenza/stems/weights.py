@@ -7,7 +7,7 @@ never fetched.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,18 @@ MODELS = {
     "htdemucs_ft": "adefossez/HTDemucs-ft",
     "htdemucs_6s": "adefossez/HTDemucs-6s",
 }
+STEMS = ("drums", "bass", "other", "vocals")  # of all of them
+MORE_STEMS = {"htdemucs_6s": ("guitar", "piano")}
+
+
+def check_stem(two: str | None, stems: Sequence[str]) -> None:
+    """Refuse a stem that a model with these does not have.
+
+    Raises:
+        OptionError: the message says which it has.
+    """
+    if two is not None and two not in stems:
+        raise OptionError(f"this model has no stem {two!r}: choose one of {', '.join(stems)}")
 
 
 def find(name: str, folder: Path | None, offline: bool, progress: Progress | None) -> Path:

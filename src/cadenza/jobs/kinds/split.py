@@ -31,7 +31,7 @@ def _run(request: Split, work: Work) -> None:
     from cadenza.stems.writing import stem_files
 
     try:
-        separator = load_separator(MODEL)
+        separator = load_separator(MODEL, two=request.two)
     except ModelNotFound as error:  # which says where on this machine it was looked for
         log.error("%s", error)
         raise ModelNotFound(
