@@ -402,6 +402,22 @@ def test_ctrl_c_before_the_command_has_begun_is_quiet(module: str) -> None:
     assert done.stdout == "" and "Traceback" not in done.stderr
 
 
+def test_brackets_in_a_name_are_shown_as_they_are() -> None:
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [*COMMAND, "models", "get", "[/chorus]"],
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+        check=False,
+        timeout=60,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 65_536)
+    os.close(ours)
+    assert done.returncode == 1
+    assert b"fetching [/chorus]" in shown and b"there is no folder [/chorus]" in shown
+
+
 def test_a_stream_into_a_full_disk_says_so(tiny_text: Path) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(

@@ -105,6 +105,7 @@ def show(name: Name, as_json: o.Json = False) -> None:
 
 def _draw(architecture: Architecture) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
@@ -125,7 +126,7 @@ def _draw(architecture: Architecture) -> None:
     console.print()
     checks = Table.grid(padding=(0, 2))
     for check in architecture.checks:
-        mark = "[green]✓[/]" if check.fault is None else "[red]✗[/]"
+        mark = Text("✓", "green") if check.fault is None else Text("✗", "red")
         checks.add_row(mark, check.what, check.detail)
     console.print(checks, soft_wrap=False)
 

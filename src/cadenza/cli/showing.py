@@ -30,7 +30,7 @@ def output() -> Console:
     """Standard output."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, markup=False, soft_wrap=True)
 
 
 @cache
@@ -38,7 +38,7 @@ def aside() -> Console:
     """Standard error."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def note(text: str) -> None:
@@ -127,7 +127,7 @@ def _bar(what: str) -> Iterator[Telling]:
     )
 
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # a file's name may have brackets
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
