@@ -98,6 +98,7 @@ def test_a_loop_is_exact_and_says_how_its_seam_is(player: tuple[str, ...], tmp_p
     assert np.array_equal(read(loops[0]["path"]).samples, read(place).samples)
 
 
+ABSENT = ("--model", "absent")  # so it is told before a model is looked for
 MISTAKES = [
     (("band", PROMPT, "--tracks", "kazoo", "-o", "x"), "kazoo is not an instrument known here"),
     (("band", PROMPT, "--tracks", ",".join(["piano"] * 40), "-o", "x"), "1 to 12 tracks, not 40"),
@@ -107,6 +108,8 @@ MISTAKES = [
     (("band", PROMPT, "--tracks", "bass", "-o", "x", "--prompt", "tuba"), "names no track"),
     (("band", PROMPT, "--tracks", "bass", "-o", "file.txt"), "is a file: choose a folder"),
     (("band", PROMPT, "--tracks", "bass", "-o", "full"), "is not empty"),
+    (("band", PROMPT, "--tracks", "bass", "-o", "/proc/x", *ABSENT), "cannot write into /proc"),
+    (("band", PROMPT, "--tracks", "bass", "-o", "file.txt/x", *ABSENT), "file.txt does not exist"),
     (("band", PROMPT, "--tracks", "bass", "-o", "x", "--how", "loud"), "together or layered"),
     (("mix", "nowhere"), "holds no session.json"),
     (("mix", "full"), "holds no session.json"),

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from cadenza import audio as sound
 from cadenza.errors import AudioError, OutputError, RecipeError, SessionError
-from cadenza.files import write_atomically
+from cadenza.files import check_place, write_atomically
 from cadenza.studio.session import Session
 from cadenza.take import Take, read_recipe
 from cadenza.types import Audio, Recipe
@@ -76,10 +76,13 @@ class Folder:
 
         Raises:
             SessionError: the message says what is there.
+            OutputError: nothing can be written there.
         """
-        if self.path.exists() and not self.path.is_dir():
+        there = next(place for place in (self.path, *self.path.parents) if os.path.exists(place))
+        if there == self.path and not there.is_dir():
             raise SessionError(f"{self.path} is a file: choose a folder for the session")
-        if self.path.exists() and any(self.path.iterdir()) and not force:
+        check_place(there / "session.json")
+        if there == self.path and any(there.iterdir()) and not force:
             raise self._in_the_way()
 
     def load(self) -> Session:
