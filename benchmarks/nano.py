@@ -50,7 +50,7 @@ from training.corpus.piece import HELD_OUT, Piece
 MODEL = "nano"
 GUIDANCE = 3.0
 EACH = 2  # takes of a prompt
-TRAINED = 7232  # nano was trained on all but 384 of the first pieces, from seed 0
+TRAINED = 11008  # nano was trained on all but 384 of the first pieces, from seed 0
 CONTROLS = 40  # of them, to see that a replay would be found
 CONTROL_START = 7.3  # seconds; not where a bar begins
 KEY_BAR, ALONE_BAR, FRECHET_BAR, VARIETY_BAR, REPLAY_BAR = 0.6, 0.85, 3.0, 1.0, 0.6
