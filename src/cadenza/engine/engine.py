@@ -234,7 +234,7 @@ class Engine:
             raise OptionError(f"a change cannot take {over} frames: give 0 or more")
         if steered.sampling.guidance > 1 and request.unconditional is None:
             raise OptionError(
-                f"guidance {steered.sampling.guidance} needs a second row, and this piece began "
+                f"guidance {steered.sampling.guidance:g} needs a second row, and this piece began "
                 "with guidance 1, in a single one: begin it with more"
             )
         if self._backend.shape.cross_attention:
