@@ -25,13 +25,12 @@ from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, or_,
 
 from cadenza.errors import Busy, Conflict, NotFound
 from cadenza.jobs.database import Database
-from cadenza.jobs.tables import endings, jobs
+from cadenza.jobs.tables import MAX_WORDS, endings, jobs
 
 MAX_QUEUED = 1000
 MAX_ATTEMPTS = 3
 LEASE_SECONDS = 15.0
 DELETED_TOGETHER = 1000  # jobs that expire
-MAX_WORDS = 200  # letters of what is being done
 FULL_SECONDS = 10.0  # after which to try again when the queue is full
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"

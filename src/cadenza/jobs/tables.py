@@ -19,6 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+MAX_WORDS = 200  # letters of what is being done
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -47,7 +48,7 @@ jobs = Table(
     Column("leased_until", Double),
     Column("cancelling", Boolean, nullable=False),
     Column("progress", Double, nullable=False),  # 0 to 1
-    Column("doing", String(200), nullable=False, server_default=""),  # in words
+    Column("doing", String(MAX_WORDS), nullable=False, server_default=""),  # in words
     Column("error", JSON),  # {"kind", "message"}
     Column("files", JSON, nullable=False),  # [{"name", "bytes"}]
     Column("bytes", BigInteger, nullable=False),
