@@ -512,7 +512,7 @@ def test_what_is_refused_changes_nothing(steer: dict, error: type[Exception], me
 def test_guidance_needs_its_row_from_the_start() -> None:
     engine = Engine(UniformBackend())
     number = engine.add(Request(dummy(), dummy(1), Sampling(top_k=16, guidance=1), None))
-    with pytest.raises(OptionError, match=r"guidance 2.0 needs a second row"):
+    with pytest.raises(OptionError, match=r"guidance 2 needs a second row"):
         engine.steer(number, sampling=Sampling(top_k=16, guidance=2.0))
 
 
