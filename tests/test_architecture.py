@@ -42,6 +42,7 @@ LAYERS = (
     {"studio"},
     {"model", "stems", "show"},
     {"recipes", "finetune", "evaluation"},
+    {"sessions"},
     {"jobs", "client"},
     {"ui"},
     {"server"},

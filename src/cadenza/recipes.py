@@ -53,15 +53,7 @@ def verify(
         CadenzaError: the model cannot be loaded, or not on the device of the recipe.
     """
     recipe = read_recipe(path)
-    if model is None:
-        model = load(
-            reference(recipe),
-            device=recipe.device,
-            precision=recipe.precision,
-            backend=recipe.backend,
-            adapters=adapters_of(recipe.model.adapters, Path(path).parent),
-            offline=offline,
-        )
+    model = model or load_for(recipe, Path(path).parent, offline)
     if model.identity.sha256 != recipe.model.sha256:
         raise RecipeError(
             f"{path} was made with other weights: {recipe.model.name} had the SHA-256 "
@@ -70,6 +62,24 @@ def verify(
     if model.identity.adapters != recipe.model.adapters:
         raise RecipeError(f"{path} was made with other adapters than the model has here")
     return Verification(recipe, _make(model, recipe, Path(path).parent, {}, progress))
+
+
+def load_for(recipe: Recipe, folder: Path, offline: bool) -> Model:
+    """The recipe's model as it was then: on its device, at its precision, with its adapters, which
+    are looked for where they were and in ``folder``.
+
+    Raises:
+        RecipeError: an adapter is gone, or another by now.
+        CadenzaError: as for :func:`cadenza.load`.
+    """
+    return load(
+        reference(recipe),
+        device=recipe.device,
+        precision=recipe.precision,
+        backend=recipe.backend,
+        adapters=adapters_of(recipe.model.adapters, folder),
+        offline=offline,
+    )
 
 
 def again(
@@ -209,7 +219,9 @@ def _find(source: Source, folder: Path) -> str:
         raise RecipeError(
             "the recipe goes on from a sound that was never a file: save it, and continue that"
         )
-    places = [place for place in (Path(source.path), folder / source.path) if place.is_file()]
+    # As it was written, from there or from the file; beside the file, wherever that went.
+    known = (Path(source.path), folder / source.path, folder / Path(source.path).name)
+    places = [place for place in known if place.is_file()]
     if not places:
         raise RecipeError(f"the recipe needs {source.path}, which is gone: put it back")
     for place in places:

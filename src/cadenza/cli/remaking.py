@@ -18,10 +18,21 @@ from cadenza.cli.places import Wish, check_places, stem
 File = Annotated[Path, typer.Argument(help="A file that Cadenza made, or its .json.")]
 
 
-def verify(file: File, offline: o.Offline = False, as_json: o.Json = False) -> None:
-    """Make a file again by its recipe and say whether the codes are the same."""
-    from cadenza.recipes import verify as verify_recipe
+def verify(
+    file: Annotated[Path, typer.Argument(help="A file that Cadenza made, its .json, a session.")],
+    offline: o.Offline = False,
+    as_json: o.Json = False,
+) -> None:
+    """Make a file again by its recipe and say whether the codes are the same.
 
+    Of a session, its mix or a part of it, all is made again: takes, tracks, stems and mix.
+    """
+    from cadenza.recipes import verify as verify_recipe
+    from cadenza.sessions import session_around
+
+    if (session := session_around(file)) is not None:
+        _verify_session(session, offline, as_json)
+        return
     with showing.progress(f"making {file.name} again", as_json) as progress:
         result = verify_recipe(file, offline=offline, progress=progress)
     if as_json:
@@ -40,6 +51,21 @@ def verify(file: File, offline: o.Offline = False, as_json: o.Json = False) -> N
     else:
         print(f"{file}: not the same, the codes differ from those of the recipe")
     if not result.same:
+        raise typer.Exit(1)
+
+
+def _verify_session(place: Path, offline: bool, as_json: bool) -> None:
+    from cadenza.sessions import verify_session
+
+    with showing.progress(f"making {place.name} again", as_json) as progress:
+        found = verify_session(place, offline=offline, progress=progress)
+    if as_json:
+        print(json.dumps({"same": found.same} | dataclasses.asdict(found), ensure_ascii=False))
+    elif found.same:
+        print(f"{place}: the same, all takes, tracks, stems and the mix")
+    else:
+        print(f"{place}: not the same: {', '.join(found.different)}")
+    if not found.same:
         raise typer.Exit(1)
 
 

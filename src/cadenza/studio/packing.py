@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cadenza.errors import SessionError
+from cadenza.errors import RecipeError, SessionError
 from cadenza.files import check_place, replacing
 from cadenza.studio.folder import FILES, PARTS, Folder
 
@@ -74,25 +74,39 @@ def unpack(archive: Path, inside: Path) -> Folder:
 def opened(path: str | os.PathLike[str]) -> Iterator[Folder]:
     """A session to be worked on, be it a folder or a ``.zip``.
 
-    A ``.zip`` is unpacked elsewhere, and replaced as a whole when the block ends; if the block
-    raises, it stays as it was. What else a person put into it stays in it.
+    A ``.zip`` is replaced as a whole when the block ends; if the block raises, it stays as it was.
+    What else a person put into it stays in it.
 
     Raises:
         SessionError: there is no session, or it is a file that may do harm or is damaged.
         OutputError: it is a ``.zip`` that cannot be replaced.
     """
     archive = Path(os.path.realpath(path))
+    if archive.is_file():
+        check_place(archive)
+    with readable(archive) as folder:
+        yield folder
+        if archive.is_file():
+            _repack(folder, archive)
+
+
+@contextmanager
+def readable(path: str | os.PathLike[str]) -> Iterator[Folder]:
+    """A session to be looked at, be it a folder or a ``.zip``, which is unpacked elsewhere.
+
+    Raises:
+        SessionError: there is no session, or it is a file that may do harm or is damaged.
+    """
+    archive = Path(os.path.realpath(path))
     if not archive.is_file():
         yield Folder.open(path)
         return
-    check_place(archive)
     with tempfile.TemporaryDirectory(prefix="cadenza-") as inside:
         folder = unpack(archive, Path(inside))
         try:
             yield folder
-        except SessionError as error:
-            raise SessionError(str(error).replace(str(folder.path), str(archive))) from error
-        _repack(folder, archive)
+        except (SessionError, RecipeError) as error:
+            raise type(error)(str(error).replace(str(folder.path), str(archive))) from error
 
 
 @dataclass(frozen=True)
