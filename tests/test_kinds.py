@@ -97,6 +97,7 @@ def test_examples_are_requests_that_are_accepted() -> None:
         ("midi", {}, "sound"),
         ("midi", {"sound": "../x"}, "sound"),
         ("split", {"sound": UPLOAD, "two": "x" * 100}, "two"),
+        ("split", {"sound": UPLOAD, "two": "guitar"}, "two"),
     ],
 )
 def test_requests_that_are_refused(kind: str, request_: dict[str, Any], words: str) -> None:

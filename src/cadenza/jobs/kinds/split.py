@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -11,6 +12,7 @@ from cadenza.audio import Extent
 from cadenza.errors import ModelNotFound
 from cadenza.jobs.asking import Asked, UploadId
 from cadenza.jobs.kinds.kind import Kind, Work
+from cadenza.stems.weights import STEMS
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +23,8 @@ class Split(Asked):
     sounds = ("sound",)
 
     sound: UploadId = Field(description="The upload to take apart.")
-    two: str | None = Field(
-        None, max_length=20, description="Only this stem, and all the rest in another."
+    two: Literal[STEMS] | None = Field(  # type: ignore[valid-type]
+        None, description="Only this stem, and all the rest in another."
     )
 
 
