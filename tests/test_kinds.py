@@ -92,6 +92,10 @@ def test_examples_are_requests_that_are_accepted() -> None:
         ("mix", {"job": JOB, "strips": {"bass": {"volume": 1}}}, "volume"),
         ("mix", {"job": JOB, "strips": {str(n): {} for n in range(13)}}, "12"),
         ("mix", {"job": "../x", "strips": {}}, "job"),
+        ("remake", {"job": JOB}, "track"),
+        ("remake", {"job": "../x", "track": "bass"}, "job"),
+        ("remake", {"job": JOB, "track": "bass", "seed": -1}, "seed"),
+        ("remake", {"job": JOB, "track": "bass", "words": " "}, "prompt of the track is empty"),
         ("loop", {"prompt": "x", "bars": 1000}, "1 to 64 bars, not 1000"),
         ("loop", {"prompt": "x", "tempo": 1.0}, "tempo"),
         ("midi", {}, "sound"),
@@ -150,6 +154,36 @@ def test_another_mix_of_a_band(torch_nano: Model, tmp_path: Path) -> None:
     assert again["mix.wav"].read_bytes() == mine["mix.wav"].read_bytes()
     with pytest.raises(OptionError, match="no track 'tuba'"):
         run(torch_nano, tmp_path / "x", "mix", None, band, job=JOB, strips={"tuba": {}})
+
+
+def test_one_track_of_a_band_again(torch_nano: Model, tmp_path: Path) -> None:
+    asked = {"prompt": "funk, 120 bpm", "tracks": ["drums", "bass"], "bars": 1, "retries": 0}
+    band = run(torch_nano, tmp_path / "band", "band", seed=1, **asked)
+    mine = run(
+        torch_nano,
+        tmp_path / "1",
+        "remake",
+        None,
+        band,
+        job=JOB,
+        track="bass",
+        seed=9,
+        words="tuba",
+    )
+    assert mine.keys() == band.keys()
+    (drums, bass), (same, other) = map(_tracks, (band["session.json"], mine["session.json"]))
+    assert same == drums
+    assert (other["seed"], other["prompt"]) == (9, "tuba") != (bass["seed"], bass["prompt"])
+    with opened(band["session.zip"]) as before, opened(mine["session.zip"]) as after:
+        for name, kept in (("drums", True), ("bass", False)):
+            was, now = (session.track(name).read_bytes() for session in (before, after))
+            assert (was == now) == kept
+        assert (after.path / "mix.wav").read_bytes() == mine["mix.wav"].read_bytes()
+    # What came of it is a session like any other: another one can follow.
+    again = run(torch_nano, tmp_path / "2", "remake", None, mine, job=JOB, track="bass")
+    assert _tracks(again["session.json"])[1]["prompt"] == "tuba"
+    with pytest.raises(OptionError, match="no track 'tuba'"):
+        run(torch_nano, tmp_path / "3", "remake", None, band, job=JOB, track="tuba")
 
 
 def _tracks(session: Path) -> Any:

@@ -169,7 +169,7 @@ def test_making_playing_and_again_with_changes(page: Page, tmp_path: Path) -> No
     page.locator("#prompt").fill(PROMPT)
     page.locator("[name=duration]").fill("10")  # so that a slow look sees it play
     page.locator("summary", has_text="More options").click()
-    page.locator("[name=seed]").fill("7")
+    page.locator("#take [name=seed]").fill("7")
     page.locator("[name=format]").select_option("flac")
     piece = asked(page, page.locator("text=Make a file").first)
     expect(piece.locator(".state")).to_contain_text("done")
@@ -184,7 +184,7 @@ def test_making_playing_and_again_with_changes(page: Page, tmp_path: Path) -> No
     page.locator("#prompt").fill("something else")
     piece.locator("button", has_text="Again with changes").click()
     expect(page.locator("#prompt")).to_have_value(PROMPT)
-    expect(page.locator("[name=seed]")).to_have_value("7")
+    expect(page.locator("#take [name=seed]")).to_have_value("7")
     page.reload()
     expect(page.locator("#pieces > li").first.locator("h3")).to_have_text(PROMPT)
 
@@ -245,6 +245,30 @@ def test_a_band_is_mixed(page: Page, service: Service, tmp_path: Path) -> None:
     piece.locator("button", has_text="Again with changes").click()
     expect(page.locator("#band")).to_be_visible()
     expect(page.locator("#instruments input:checked")).to_have_count(2)
+
+
+def test_a_track_is_played_again(page: Page, service: Service) -> None:
+    page.locator("#prompt").fill(PROMPT)
+    page.locator("#tab-band").click()
+    page.locator("#instruments label", has_text="piano").click()
+    page.locator("#band [name=bars]").fill("1")
+    page.locator("#band [name=seed]").fill("5")
+    band = asked(page, page.locator("text=Make the band play"))
+    expect(band.locator(".track")).to_have_count(2)
+    again = asked(page, band.locator("button[aria-label='Another take of bass']"))
+    expect(again.locator("h3")).to_have_text(PROMPT)
+    expect(again.locator(".state")).to_contain_text("bass again")
+    expect(again.locator(".track")).to_have_count(2)
+    again.locator("button", has_text="Play").click()
+    until(lambda: seconds(page, "#pieces > li .time") >= 1)
+    picture(page, "a-track-again")
+    assert fits(page)
+    made = service.store.queue.history("everybody", kind="remake")[0]
+    before = service.store.queue.history("everybody", kind="band")[0]
+    assert made.request["job"] == before.id
+    assert service.store.folder.result(made, "session.zip").stat().st_size > 0
+    band.locator("button", has_text="Again with changes").click()
+    expect(page.locator("#band [name=seed]")).to_have_value("5")
 
 
 def low(samples: np.ndarray) -> np.ndarray:

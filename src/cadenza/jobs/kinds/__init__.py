@@ -5,13 +5,14 @@ library's own), a function that works on it, and a line below. Server, worker, c
 documentation follow.
 """
 
-from cadenza.jobs.kinds import band, generate, loop, midi, mix, split
+from cadenza.jobs.kinds import band, generate, loop, midi, mix, remake, split
 from cadenza.jobs.kinds.kind import Kind, Work
 
 KINDS: dict[str, Kind] = {
     "generate": generate.KIND,
     "band": band.KIND,
     "mix": mix.KIND,
+    "remake": remake.KIND,
     "loop": loop.KIND,
     "midi": midi.KIND,
     "split": split.KIND,

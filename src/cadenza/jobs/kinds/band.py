@@ -40,9 +40,7 @@ def _run(request: Any, work: Work) -> None:
         say=work.say,
         **options,
     )
-    hand_over(Folder.open(place), work)
-    for stem in (place / "stems").glob("*.wav"):
-        os.replace(stem, work.folder / f"stem-{stem.name}")
+    hand_over_with_stems(Folder.open(place), work)
 
 
 def hand_over(session: Folder, work: Work) -> None:
@@ -50,6 +48,13 @@ def hand_over(session: Folder, work: Work) -> None:
     os.replace(pack(session), work.folder / SESSION)
     for name in ("mix.wav", "session.json"):
         os.replace(session.path / name, work.folder / name)
+
+
+def hand_over_with_stems(session: Folder, work: Work) -> None:
+    """The same, and what each track is of the mix."""
+    hand_over(session, work)
+    for stem in (session.path / "stems").glob("*.wav"):
+        os.replace(stem, work.folder / f"stem-{stem.name}")
 
 
 KIND = Kind(Band, _run, {"prompt": "funk, 110 bpm, E minor", "tracks": ["drums", "bass", "guitar"]})

@@ -148,7 +148,13 @@ at("instruments").append(
 
 at("band").onsubmit = attempt(() => {
   const tracks = [...document.querySelectorAll("[name=track]:checked")].map(({ value }) => value);
-  return make("band", { prompt: words(), tracks, bars: Number(at("band").elements.bars.value) });
+  const { bars, seed } = at("band").elements;
+  return make("band", {
+    prompt: words(),
+    tracks,
+    bars: Number(bars.value),
+    ...(seed.value && { seed: Number(seed.value) }),
+  });
 });
 
 at("loop").onsubmit = attempt(() => {
@@ -281,6 +287,11 @@ for (const name of ["guidance", "temperature"]) {
 // ── Again ───────────────────────────────────────────────────────────────────────────────────────
 
 const FORMS = { generate: "take", band: "band", loop: "loop" };
+// Where the seed stands that was drawn.
+const SEEDS = {
+  generate: ["music.json", (recipe) => recipe.sampling.seed],
+  band: ["session.json", (session) => session.seed],
+};
 
 /** Fill in the form with what was asked for. */
 async function again({ id, kind, request }) {
@@ -295,9 +306,10 @@ async function again({ id, kind, request }) {
     field.dispatchEvent(new Event("input"));
   }
   for (const box of form.querySelectorAll("[name=track]")) box.checked = request.tracks.includes(box.value);
-  if (kind === "generate") {
-    const recipe = await get(`/v1/jobs/${id}/files/music.json`).catch(() => null);
-    take.elements.seed.value = recipe?.sampling.seed ?? request.seed ?? "";
+  if (SEEDS[kind]) {
+    const [file, seedIn] = SEEDS[kind];
+    const made = await get(`/v1/jobs/${id}/files/${file}`).catch(() => null);
+    form.elements.seed.value = made ? seedIn(made) : request.seed ?? "";
   }
   prompt.scrollIntoView({ behavior: "smooth", block: "center" });
   prompt.focus({ preventScroll: true });

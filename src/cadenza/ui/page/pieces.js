@@ -10,6 +10,7 @@ const PAGE = 20;
 const LOOK = 500; // milliseconds between two looks at what is being made
 const LONGEST_LOOK = 5000; // while the server does not answer
 const NAMES = { generate: "piece", band: "band", mix: "another mix", loop: "loops", midi: "notes", split: "stems" };
+const kindOf = ({ kind, request }) => (kind === "remake" ? `${request.track} again` : NAMES[kind] ?? kind);
 const STATES = { queued: "waiting", running: "being made", done: "done", failed: "did not work", cancelled: "cancelled" };
 
 export const clock = (seconds) =>
@@ -30,7 +31,11 @@ export const hush = () => sounding?.pause();
 export class Pieces {
   constructor(list, none, older, use) {
     Object.assign(this, { list, none, older });
-    this.use = { ...use, keep: (kind, request) => this.#keep(kind, request) };
+    this.use = {
+      ...use,
+      keep: (kind, request) => this.#keep(kind, request),
+      make: async (kind, request) => this.add(await submit(kind, request)),
+    };
     this.making = new Set(); // pieces that are not over
     older.onclick = () => this.load().catch(use.trouble);
   }
@@ -119,13 +124,17 @@ function ifThere(error) {
 
 const fileOf = (job, name) => job.files.find((file) => file.name === name);
 
-/** The band that a mix is of. */
-const bandOf = (mix) => get(`/v1/jobs/${mix.request.job}`).catch(ifThere);
+/** The job whose session this one worked on. */
+const bandOf = (job) => get(`/v1/jobs/${job.request.job}`).catch(ifThere);
 
 /** What a job without a prompt was made of, in its owner's words. */
-async function nameOf({ kind, request }) {
-  if (kind === "mix") return (await bandOf({ request }))?.request.prompt;
-  const { sound } = request;
+async function nameOf(job) {
+  const { prompt, job: before, sound } = job.request;
+  if (prompt) return prompt;
+  if (before) {
+    const band = await bandOf(job);
+    return band && nameOf(band);
+  }
   return sound && (await get(`/v1/uploads/${sound}`).catch(ifThere))?.name;
 }
 
@@ -157,7 +166,7 @@ class Piece {
     this.use = use;
     this.fresh = fresh;
     this.over = new Promise((tell) => (this.tellOver = tell));
-    this.title = element("h3", { textContent: job.request.prompt ?? NAMES[job.kind] });
+    this.title = element("h3", { textContent: job.request.prompt ?? kindOf(job) });
     this.state = element("p", { className: "state" });
     this.state.setAttribute("role", "status");
     this.bar = element("progress", { max: 1 });
@@ -166,7 +175,7 @@ class Piece {
     this.stage = element("div");
     this.item = element("li", { id: `job-${job.id}` }, this.title, this.state, this.bar, this.stage, this.buttons);
     this.show(job);
-    if (!job.request.prompt) this.try(async () => (this.title.textContent = (await nameOf(job)) ?? NAMES[job.kind]));
+    if (!job.request.prompt) this.try(async () => (this.title.textContent = (await nameOf(job)) ?? kindOf(job)));
   }
 
   show(job) {
@@ -176,7 +185,7 @@ class Piece {
     const again = job.attempt > 1 ? ", begun again" : "";
     const doing = job.doing ? ` · ${job.doing}` : "";
     const share = job.state === "running" ? `${again}, ${Math.floor(100 * job.progress)} %${doing}` : "";
-    this.state.textContent = `${STATES[job.state]}${share} · ${NAMES[job.kind] ?? job.kind} · ${made}`;
+    this.state.textContent = `${STATES[job.state]}${share} · ${kindOf(job)} · ${made}`;
     this.state.className = `state ${job.state}`;
     this.bar.hidden = isOver(job);
     if (job.state === "running") this.bar.value = job.progress;
@@ -275,7 +284,7 @@ class Piece {
   drawings = [];
 
   /** Controls and pictures of sounds that are played together, over and over if it `repeats`; with
-   * a mixer where there are several, whose settings go into a session if they are a `band`'s. */
+   * a mixer where there are several, whose settings go into a session, and each of which can be played again, if they are a `band`'s. */
   player(tracks, repeats, band) {
     const button = element("button", { type: "button", className: "primary" });
     const time = element("output", { className: "time" });
@@ -333,7 +342,9 @@ class Piece {
       controls.append(button);
     };
     saving("↓ Save this mix", async () => save(bounced(await mixer.render()), "my-mix.wav"));
+    const rows = mixer.tracks.map((track) => strip(mixer, track));
     if (band) {
+      mixer.tracks.forEach((track, n) => rows[n].append(this.anotherTake(track)));
       let kept = { job: this.job, settings: JSON.stringify(mixer.strips) };
       saving("↓ Save as session", async () => {
         const [strips, settings] = [mixer.strips, JSON.stringify(mixer.strips)];
@@ -341,7 +352,15 @@ class Piece {
         await this.download(fileOf(kept.job, "session.zip"));
       });
     }
-    return [controls, wave, element("div", { className: "mixer" }, ...mixer.tracks.map((track) => strip(mixer, track))), picture];
+    return [controls, wave, element("div", { className: "mixer" }, ...rows), picture];
+  }
+
+  /** A button that lets a track be played again, for a piece of its own; the others stay. */
+  anotherTake(track) {
+    const button = element("button", { type: "button", textContent: "↻", title: "Another take" });
+    button.setAttribute("aria-label", `Another take of ${track.name}`);
+    button.onclick = () => this.try(() => this.use.make("remake", { job: this.job.id, track: track.name }));
+    return button;
   }
 
   async goOn(source) {
