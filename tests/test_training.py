@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -15,13 +16,14 @@ from transformers import MusicgenForConditionalGeneration, PreTrainedTokenizerFa
 
 from cadenza.framecodec import FrameCodecConfig, FrameCodecModel, ResidualQuantizer
 from training import resume
+from training.captions import write_shard
 from training.codec.codebooks import CodebookLearner
 from training.codec.losses import reconstruction
-from training.corpus.captions import caption
+from training.corpus.captions import caption, caption_samples
 from training.corpus.compose import compose
 from training.corpus.piece import Piece
 from training.export import assemble
-from training.language_model.codes import CodeCrops
+from training.language_model.codes import Captions, CodeCrops
 from training.language_model.facts import BeatHead, FactHeads, Facts, arrays_of
 from training.language_model.learner import Learner
 from training.language_model.loss import delayed, hear
@@ -198,6 +200,36 @@ def test_some_words_are_misspelt_where_letters_are_given(encoded: Path) -> None:
     assert not changed[plain <= 2].any() and set(misspelt[changed].tolist()) <= set(letters)
 
 
+def test_captions_without_music_say_what_is_true_and_often_the_key(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(caption_samples(4000, seed=0))
+    write_shard(tmp_path / "captions-00000.npz", 300_000_000, 40, tokenizer)
+    [place] = tmp_path.iterdir()
+    stored, pieces = np.load(place), [compose(300_000_000 + number) for number in range(40)]
+    np.testing.assert_array_equal(stored["tempo"], [np.float32(piece.tempo) for piece in pieces])
+    said = []
+    for piece, rows in zip(pieces, stored["tokens"], strict=True):
+        texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
+        keys = [_key_in(text) for text in texts]
+        assert {key for key in keys if key} <= {(piece.tonic, piece.mode)}
+        said += [key is not None for key in keys]
+    assert 0.3 < np.mean(said) < 0.6
+    captions = Captions(tmp_path, torch.device("cpu"), seed=0)
+    tokens, facts = captions.draw_text(64)
+    assert len(captions) == 40
+    for words, tempo in zip(tokens, facts.tempo, strict=True):
+        known = stored["tokens"][stored["tempo"] == float(tempo), :, : len(words)]
+        assert words.tolist() in known.reshape(-1, len(words)).tolist()
+
+
+def _key_in(text: str) -> tuple[int, str] | None:
+    """The key that lower-case words in a row say: «f # minor», «bb major»."""
+    found = re.search(r"\b([a-g])( ?#|b)? (minor|major)\b", text)
+    if found is None or re.search(r"\ba (minor|major) (?:key|mode|chords|scale)", text):
+        return None
+    bend = {"#": 1, "b": -1}[found[2].strip()] if found[2] else 0
+    return ("c d ef g a b".index(found[1]) + bend) % 12, found[3]
+
+
 def _facts(pieces: list[Piece], start: int = 0) -> Facts:
     known = {name: torch.from_numpy(array) for name, array in arrays_of(pieces).items()}
     starts = torch.full((len(pieces),), start)
@@ -267,7 +299,7 @@ def test_language_model_training_goes_on_where_it_stopped(
 ) -> None:
     crops = CodeCrops(encoded, learner.device, seed=0)
     codes, tokens, facts = crops.draw(2, 24)
-    batch = (codes % 64, tokens, facts)
+    batch = (codes % 64, tokens, facts), (tokens, facts)
     learner.read(tokens, facts)
     learner.advance(*batch, 0.1)
     resume.save(learner.state(), tmp_path / "training.pt")

@@ -17,13 +17,12 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from cadenza.framecodec import FrameCodecModel
-from training.corpus.captions import caption, caption_samples
-from training.corpus.piece import Piece
+from training.captions import caption_tokens
+from training.corpus.captions import caption_samples
 from training.corpus.store import read_shard, shards
 from training.language_model.facts import arrays_of
 from training.language_model.tokenizer import train_tokenizer
 
-CAPTIONS = 24  # of each piece: the same music can be asked for in many words
 TOKENIZER_CAPTIONS = 30_000
 PIECES_AT_ONCE = 8
 
@@ -37,16 +36,6 @@ def tokenizer_in(folder: Path) -> PreTrainedTokenizerFast:
             os.replace(path, folder / path.name)
         partial.rmdir()
     return PreTrainedTokenizerFast.from_pretrained(folder)
-
-
-def caption_tokens(piece: Piece, tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
-    """Tokens ``[captions, positions]`` int16 of several captions of one piece, padded."""
-    rng = np.random.default_rng(piece.seed)
-    texts = [caption(piece, rng) for _ in range(CAPTIONS)]
-    tokens = tokenizer(
-        texts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length
-    )
-    return np.asarray(tokens["input_ids"], dtype=np.int16)
 
 
 @torch.no_grad()

@@ -1,9 +1,9 @@
 """Train nano's language model: ``python -m training.language_model --codes DIR --codec DIR
---held-out DIR --out DIR --minutes 10``.
+--captions DIR --held-out DIR --out DIR --minutes 10``.
 
 For the first minutes the text encoder learns alone, from captions and the facts behind them; then
-all of it learns to play. Kill it at any moment and run it again: it goes on from its last
-checkpoint.
+all of it learns to play, and the text encoder from more captions beside the music. Kill it at any
+moment and run it again: it goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from transformers import PreTrainedTokenizerFast
 
 from cadenza.framecodec import FrameCodecConfig
 from training import resume
-from training.language_model.codes import CodeCrops
+from training.language_model.codes import Captions, CodeCrops
 from training.language_model.learner import Learner
 from training.language_model.tokenizer import letters_of
 
 WINDOW = 1500  # frames, 30 s: the longest that MusicGen knows
-CAPTIONS = 64  # in a batch of text alone
+CAPTIONS = 128  # in a batch of text alone
 CHECK_BATCHES, CHECK_CAPTIONS = 4, 512
 
 
@@ -43,6 +43,7 @@ def train(arguments: argparse.Namespace) -> None:
         learner.begin_from(arguments.begin_from, music_only=arguments.music_only)
     letters = letters_of(tokenizer)
     crops = CodeCrops(arguments.codes, device, arguments.seed + learner.step, letters)
+    captions = Captions(arguments.captions, device, arguments.seed + learner.step, letters)
     check = CodeCrops(arguments.held_out, device, seed=0)
     held_out = [check.draw(arguments.batch, max(arguments.crops)) for _ in range(CHECK_BATCHES)]
     report, look = resume.Every(arguments.report_every), resume.Every(10)
@@ -54,25 +55,24 @@ def train(arguments: argparse.Namespace) -> None:
     while clock.share < 1 and not stop.given:
         reading = clock.spent < arguments.reading * 60
         if reading:
-            losses = learner.read(*crops.draw_text(CAPTIONS))
+            losses = learner.read(*captions.draw_text(CAPTIONS))
         else:
             # As many frames in a batch of short crops as in one of long ones.
             frames = arguments.crops[learner.step % len(arguments.crops)]
             batch = arguments.batch * max(arguments.crops) // frames
-            losses = learner.advance(*crops.draw(batch, frames), clock.share)
+            drawn = crops.draw(batch, frames), captions.draw_text(CAPTIONS)
+            losses = learner.advance(*drawn, clock.share)
         if look():
             crops.rescan()
         if report():
             line = f"{clock.spent / 60:6.1f} min  step {learner.step:6d}  pieces {len(crops):6d}  "
             values = " ".join(f"{value:.3f}" for value in losses.tolist())
-            if reading:
-                told = learner.told(*check.draw_text(CHECK_CAPTIONS))
-                shares = " ".join(f"{share:.0%}" for share in told)
-                line += f"facts {values}  held-out told {shares}"
-            else:
+            line += f"{'facts' if reading else 'codebooks'} {values}  "
+            if not reading:
                 with_text, without = learner.evaluate(held_out)
-                line += f"codebooks {values}  "
-                line += f"held-out {with_text:.4f}, without text {without:.4f}"
+                line += f"held-out {with_text:.4f}, without text {without:.4f}  "
+            told = learner.told(*check.draw_text(CHECK_CAPTIONS))
+            line += "held-out told " + " ".join(f"{share:.0%}" for share in told)
             print(line, flush=True)
         if keep():
             store()
@@ -87,6 +87,7 @@ def train(arguments: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.language_model", description=__doc__)
     parser.add_argument("--codes", type=Path, required=True, help="folder of encoded pieces")
+    parser.add_argument("--captions", type=Path, required=True, help="folder of more captions")
     parser.add_argument("--codec", type=Path, required=True, help="the codec that encoded them")
     parser.add_argument("--held-out", type=Path, required=True, help="encoded held-out pieces")
     parser.add_argument("--out", type=Path, required=True)

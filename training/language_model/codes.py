@@ -1,4 +1,4 @@
-"""Random crops of encoded pieces with one of their captions, drawn on the training device."""
+"""Captions of pieces, and random crops of encoded ones, drawn on the training device."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ AT_BEGINNING, AT_BAR = 0.25, 0.5  # of the crops; the rest begins anywhere
 MISSPELT = 0.05  # of the words: a reader of prompts has to bear words that it does not know
 
 
-class CodeCrops:
-    """All encoded pieces of a folder that may still be growing, in the device's memory.
+class Captions:
+    """All captions of the shards in a folder, and the facts of their pieces.
 
     Some words are replaced by one of ``letters``, the tokens that unknown words are made of.
     """
+
+    KIND = "captions"  # of the shards
+    COMMAND = "training.captions"
 
     def __init__(
         self, folder: Path, device: torch.device, seed: int, letters: Sequence[int] = ()
@@ -32,12 +35,13 @@ class CodeCrops:
         self.rescan()
         if not self._read:
             raise FileNotFoundError(
-                f"no codes-*.npz in {folder}: run python -m training.encode --out {folder} first"
+                f"no {self.KIND}-*.npz in {folder}: run python -m {self.COMMAND} --out {folder}"
             )
 
     def rescan(self) -> None:
         """Take in the shards that have appeared since the last look."""
-        fresh = [p for p in sorted(self._folder.glob("codes-*.npz")) if p not in self._read]
+        found = sorted(self._folder.glob(f"{self.KIND}-*.npz"))
+        fresh = [path for path in found if path not in self._read]
         if not fresh:
             return
         files = [np.load(path) for path in fresh]
@@ -48,23 +52,7 @@ class CodeCrops:
         self._read.update(fresh)
 
     def __len__(self) -> int:
-        return len(self._arrays["codes"])
-
-    def draw(self, batch: int, frames: int) -> tuple[Tensor, Tensor, Facts]:
-        """Codes ``[B, K, frames]`` and tokens ``[B, positions]``, int64, and the pieces' facts.
-
-        Most crops begin with a bar, as music does, so that text and time tell where the beats are;
-        the others anywhere, as a window that slides over a long piece does.
-        """
-        piece, codes = self._below(len(self), batch), self._arrays["codes"]
-        latest = codes.shape[2] - frames
-        bar = self._arrays["meter"][piece] * 60 / self._arrays["tempo"][piece] * FRAME_RATE
-        where, start = self._uniform(batch), self._uniform(batch) * (latest + 1)
-        start = torch.where(where < AT_BEGINNING + AT_BAR, start // bar * bar, start)
-        start = torch.where(where < AT_BEGINNING, 0, start).round().long().clamp(max=latest)
-        columns = start[:, None] + torch.arange(frames, device=self._device)
-        crops = codes[piece].gather(2, columns[:, None].expand(-1, codes.shape[1], -1))
-        return crops.long(), self._caption(piece), self._facts(piece, start)
+        return len(self._arrays["tokens"])
 
     def draw_text(self, batch: int) -> tuple[Tensor, Facts]:
         """Tokens ``[B, positions]`` without music, and the facts of their pieces."""
@@ -90,3 +78,26 @@ class CodeCrops:
 
     def _uniform(self, count: int) -> Tensor:
         return torch.rand(count, generator=self._generator, device=self._device)
+
+
+class CodeCrops(Captions):
+    """All encoded pieces of a folder that may still be growing, in the device's memory."""
+
+    KIND = "codes"
+    COMMAND = "training.encode"
+
+    def draw(self, batch: int, frames: int) -> tuple[Tensor, Tensor, Facts]:
+        """Codes ``[B, K, frames]`` and tokens ``[B, positions]``, int64, and the pieces' facts.
+
+        Most crops begin with a bar, as music does, so that text and time tell where the beats are;
+        the others anywhere, as a window that slides over a long piece does.
+        """
+        piece, codes = self._below(len(self), batch), self._arrays["codes"]
+        latest = codes.shape[2] - frames
+        bar = self._arrays["meter"][piece] * 60 / self._arrays["tempo"][piece] * FRAME_RATE
+        where, start = self._uniform(batch), self._uniform(batch) * (latest + 1)
+        start = torch.where(where < AT_BEGINNING + AT_BAR, start // bar * bar, start)
+        start = torch.where(where < AT_BEGINNING, 0, start).round().long().clamp(max=latest)
+        columns = start[:, None] + torch.arange(frames, device=self._device)
+        crops = codes[piece].gather(2, columns[:, None].expand(-1, codes.shape[1], -1))
+        return crops.long(), self._caption(piece), self._facts(piece, start)

@@ -25,6 +25,7 @@ AVERAGE = 0.998  # the model kept is a moving average of the one trained
 DROP_TEXT = 0.15  # of the rows learn without their text: guidance needs both
 BOOKS = (0.44, 0.26, 0.16, 0.14)  # what each codebook counts: the first ones say what is played
 FACT, PULSE = 0.15, 0.8  # what each fact and each pulse of the beat counts beside them
+READ = 1.0  # what the facts of captions without music count
 EAGER_UP_TO = 800  # frames: on a CPU plain attention is the faster one for short crops
 
 
@@ -114,8 +115,16 @@ class Learner:
         self.steps_reading = self.step
         return losses.detach()
 
-    def advance(self, codes: Tensor, tokens: Tensor, facts: Facts, share: float) -> Tensor:
-        """One step at a share of the time; the losses per codebook ``[K]``, on the device."""
+    def advance(
+        self,
+        crops: tuple[Tensor, Tensor, Facts],
+        captions: tuple[Tensor, Facts],
+        share: float,
+    ) -> Tensor:
+        """One step at a share of the time, on crops, and on captions without their music, of which
+        there are many more; the losses per codebook ``[K]``, on the device."""
+        codes, tokens, facts = crops
+        text, truth = captions
         rows, columns = len(tokens), sum(codes.shape[1:])
         drop = torch.rand(rows, device=self.device) < DROP_TEXT
         # What was drawn so far is seldom what was asked for. To trust the text nevertheless, four
@@ -123,10 +132,13 @@ class Learner:
         missing = 2.3 * torch.rand(rows, 1, device=self.device) - 1
         deaf = torch.rand(rows, columns, device=self.device) < missing
         heard = self._hear(codes, tokens, drop, deaf)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            states, mask = read(self.model, text)
         everywhere = torch.ones(heard.music.shape[:2], dtype=torch.bool, device=self.device)
         loss = (
             heard.losses @ torch.tensor(BOOKS, device=self.device)
             + FACT * self.heads["text"](heard.text, facts, heard.mask).sum()
+            + READ * self.heads["text"](states, truth, mask).sum()
             + FACT * self.heads["music"](heard.music, facts, everywhere).sum()
             + PULSE * self.heads["beat"](heard.music, facts).sum()
         )
