@@ -188,11 +188,18 @@ def test_commands_on_a_server(
     assert denied.code == 1 and "needs a key" in denied.errors
 
 
-@pytest.mark.parametrize("answer", [b"<html>hello</html>", b'{"object": "list", "data": []}'])
-def test_a_server_of_somebody_else(answer: bytes) -> None:
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (200, b"<html>hello</html>"),
+        (200, b'{"object": "list", "data": []}'),
+        (404, b'{"detail": "Not Found"}'),
+    ],
+)
+def test_a_server_of_somebody_else(status: int, answer: bytes) -> None:
     class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(status)
             self.end_headers()
             self.wfile.write(answer)
 

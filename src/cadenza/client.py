@@ -42,6 +42,7 @@ TRIES = 5  # to reach a server that does not answer, or is busy
 PAUSE = 0.5  # seconds before the second try; doubled each time
 LONGEST_PAUSE = 30.0
 PROBLEM = "urn:cadenza:problem:"
+MODELS = "/v1/models"
 
 
 class Client:
@@ -72,7 +73,7 @@ class Client:
 
     @cached_property
     def _model(self) -> dict[str, Any]:
-        models = self._tell("GET", "/v1/models")
+        models = self._tell("GET", MODELS)
         if not isinstance(models, list):
             raise self._stranger()
         if not models:
@@ -327,6 +328,8 @@ class Client:
             else:
                 if answer.is_success:
                     return answer
+                if answer.status_code == 404 and path == MODELS:
+                    raise self._stranger()  # or a path of one
                 failure = _error(answer)
                 if answer.status_code not in (429, 503):
                     raise failure

@@ -11,7 +11,7 @@ import typer
 
 from cadenza.cli import options as o
 from cadenza.cli import showing, steering
-from cadenza.errors import OptionError, OutputError
+from cadenza.errors import OptionError
 
 PIPE_BYTES = 8192  # that may wait in a pipe, for they are as many as a steer comes later
 
@@ -73,14 +73,8 @@ def check(
 
 
 def _send(data: bytes) -> None:
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        abandon_output()
-        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def _shorten_pipe() -> None:
