@@ -33,7 +33,7 @@ def session(player: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -
         *("--seed", "3", "--retries", "0", "--prompt", "bass=a tuba, 160 bpm", *player),
     )
     assert made.code == 0, made.errors
-    assert "1 bars, 160 bpm, F minor" in made.output and "mix.wav" in made.output
+    assert "1 bar, 160 bpm, F minor" in made.output and "mix.wav" in made.output
     for name in ("piano", "bass", "drums"):
         assert name in made.output
     return folder
@@ -86,7 +86,7 @@ def test_a_loop_is_exact_and_says_how_its_seam_is(player: tuple[str, ...], tmp_p
     place = tmp_path / "loop.wav"
     made = run("loop", "techno, 160 bpm", "--bars", "1", "-o", str(place), "--seed", "2", *player)
     assert made.code == 0, made.errors
-    assert "1 bars at 160 bpm, 48000 samples, seed 2" in made.output and "seam: " in made.output
+    assert "1 bar at 160 bpm, 48000 samples, seed 2" in made.output and "seam: " in made.output
     assert soundfile.info(place).frames == 48_000
     assert json.loads(place.with_suffix(".json").read_text())["loop"]["bars"] == 1
     many = run(

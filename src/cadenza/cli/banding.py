@@ -184,7 +184,7 @@ def _report(place: Path, session: Session, zip: bool, force: bool, as_json: bool
         )
     showing.output().print(table, soft_wrap=False)
     key = f", {session.key}" if session.key else ""
-    print(f"{session.bars} bars, {session.tempo:g} bpm{key}")
+    print(f"{session.grid.length}, {session.tempo:g} bpm{key}")
     for note in session.notes:
         print(note)
     if not packed:

@@ -81,7 +81,7 @@ def _report(written: list[tuple[Path, Loop]], as_json: bool) -> None:
     for place, loop in written:
         seam, grid = loop.seam, loop.grid
         print(
-            f"{place.name}  {grid.bars} bars at {grid.tempo:g} bpm, {grid.samples} samples, "
+            f"{place.name}  {grid.length} at {grid.tempo:g} bpm, {grid.samples} samples, "
             f"seed {loop.recipe.sampling.seed}"
         )
         print(

@@ -41,6 +41,11 @@ class Grid:
     def samples(self) -> int:
         return round(self.bars * self.bar * self.rate)
 
+    @property
+    def length(self) -> str:
+        """In words."""
+        return "1 bar" if self.bars == 1 else f"{self.bars} bars"
+
 
 @dataclass(frozen=True)
 class Alignment:

@@ -32,7 +32,7 @@ def encode(session: Session, mix: Audio, tracks: Mapping[str, Audio]) -> bytes:
     }
     data = {
         "prompt": session.prompt,
-        "facts": f"{session.bars} bars, {grid.tempo:g} bpm{key} · {session.model} · "
+        "facts": f"{grid.length}, {grid.tempo:g} bpm{key} · {session.model} · "
         f"seed {session.seed} · Cadenza {session.package}",
         "bars": session.bars,
         "meter": session.meter,
