@@ -202,9 +202,10 @@ def test_some_words_are_misspelt_where_letters_are_given(encoded: Path) -> None:
 
 def test_captions_without_music_say_what_is_true_and_often_the_key(tmp_path: Path) -> None:
     tokenizer = train_tokenizer(caption_samples(4000, seed=0))
-    write_shard(tmp_path / "captions-00000.npz", 300_000_000, 40, tokenizer)
+    pieces = [compose(300_000_000 + number) for number in range(40)]
+    write_shard(tmp_path / "captions-00000.npz", pieces, tokenizer)
     [place] = tmp_path.iterdir()
-    stored, pieces = np.load(place), [compose(300_000_000 + number) for number in range(40)]
+    stored = np.load(place)
     np.testing.assert_array_equal(stored["tempo"], [np.float32(piece.tempo) for piece in pieces])
     said = []
     for piece, rows in zip(pieces, stored["tokens"], strict=True):

@@ -1,13 +1,14 @@
 """Captions as tokens, with the facts of their pieces and without their music.
 
-``python -m training.captions --codes DIR --out DIR``. A piece is composed in a hundredth of a
-second and rendered in seconds, so a reader can have many more captions than there is music.
+``python -m training.captions --codes DIR --out DIR``. A piece is composed far faster
+than it is rendered, so a reader can have many more captions than there is music.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,15 +41,18 @@ def caption_tokens(piece: Piece, tokenizer: PreTrainedTokenizerFast) -> np.ndarr
 
 
 def write_shard(
-    place: Path, first_seed: int, count: int, tokenizer: PreTrainedTokenizerFast
+    place: Path,
+    pieces: Sequence[Piece],
+    tokenizer: PreTrainedTokenizerFast,
+    **music: np.ndarray,
 ) -> None:
-    """The captions of ``count`` pieces from ``first_seed`` on."""
-    pieces = [compose(first_seed + number) for number in range(count)]
+    """Captions and facts of ``pieces``, whole or not at all, with their ``music`` if there is."""
     partial = place.with_name(f"partial-{place.name}")
     np.savez(
         partial,
         tokens=np.stack([caption_tokens(piece, tokenizer) for piece in pieces]),
         **arrays_of(pieces),
+        **music,
     )
     os.replace(partial, place)
 
@@ -66,7 +70,8 @@ def main() -> None:
         place = arguments.out / f"captions-{number:05d}.npz"
         if not place.exists():
             first = arguments.first_seed + number * PIECES_IN_SHARD
-            write_shard(place, first, PIECES_IN_SHARD, tokenizer)
+            pieces = [compose(first + seed) for seed in range(PIECES_IN_SHARD)]
+            write_shard(place, pieces, tokenizer)
             print(place.name, flush=True)
 
 

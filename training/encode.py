@@ -17,10 +17,9 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from cadenza.framecodec import FrameCodecModel
-from training.captions import caption_tokens
+from training.captions import write_shard
 from training.corpus.captions import caption_samples
 from training.corpus.store import read_shard, shards
-from training.language_model.facts import arrays_of
 from training.language_model.tokenizer import train_tokenizer
 
 TOKENIZER_CAPTIONS = 30_000
@@ -64,14 +63,7 @@ def encode(arguments: argparse.Namespace) -> None:
             target = arguments.out / shard.name.replace("shard-", "codes-").replace("npy", "npz")
             if not target.exists():
                 sound, pieces = read_shard(shard)
-                partial = target.with_name("partial-" + target.name)
-                np.savez(
-                    partial,
-                    codes=codes_of(codec, sound),
-                    tokens=np.stack([caption_tokens(piece, tokenizer) for piece in pieces]),
-                    **arrays_of(pieces),
-                )
-                os.replace(partial, target)
+                write_shard(target, pieces, tokenizer, codes=codes_of(codec, sound))
                 fresh, done = True, done + len(pieces)
                 rate = done / (time.monotonic() - started)
                 print(f"{target.name}: {done} pieces, {rate:.0f} a second", flush=True)

@@ -108,9 +108,7 @@ class Learner:
 
     def read(self, tokens: Tensor, facts: Facts) -> Tensor:
         """One step of the reader alone, on captions; the losses of the facts, on the device."""
-        with torch.autocast(self.device.type, torch.bfloat16):
-            states, mask = read(self.model, tokens)
-        losses = self.heads["text"](states, facts, mask)
+        losses = self._told(tokens, facts)
         self._step(losses.sum(), READING_RATE * min(1.0, (self.step + 1) / WARM_UP_STEPS))
         self.steps_reading = self.step
         return losses.detach()
@@ -124,7 +122,6 @@ class Learner:
         """One step at a share of the time, on crops, and on captions without their music, of which
         there are many more; the losses per codebook ``[K]``, on the device."""
         codes, tokens, facts = crops
-        text, truth = captions
         rows, columns = len(tokens), sum(codes.shape[1:])
         drop = torch.rand(rows, device=self.device) < DROP_TEXT
         # What was drawn so far is seldom what was asked for. To trust the text nevertheless, four
@@ -132,19 +129,23 @@ class Learner:
         missing = 2.3 * torch.rand(rows, 1, device=self.device) - 1
         deaf = torch.rand(rows, columns, device=self.device) < missing
         heard = self._hear(codes, tokens, drop, deaf)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            states, mask = read(self.model, text)
         everywhere = torch.ones(heard.music.shape[:2], dtype=torch.bool, device=self.device)
         loss = (
             heard.losses @ torch.tensor(BOOKS, device=self.device)
             + FACT * self.heads["text"](heard.text, facts, heard.mask).sum()
-            + READ * self.heads["text"](states, truth, mask).sum()
+            + READ * self._told(*captions).sum()
             + FACT * self.heads["music"](heard.music, facts, everywhere).sum()
             + PULSE * self.heads["beat"](heard.music, facts).sum()
         )
         warm = min(1.0, (self.step - self.steps_reading + 1) / WARM_UP_STEPS)
         self._step(loss, warm * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * share))))
         return heard.losses.detach()
+
+    def _told(self, tokens: Tensor, facts: Facts) -> Tensor:
+        """Losses of the facts that the text's states tell."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            states, mask = read(self.model, tokens)
+        return self.heads["text"](states, facts, mask)
 
     def _hear(self, codes: Tensor, tokens: Tensor, drop: Tensor, deaf: Tensor) -> Heard:
         if self.device.type == "cpu":

@@ -35,23 +35,14 @@ def verify(
         return
     with showing.progress(f"making {file.name} again", as_json) as progress:
         result = verify_recipe(file, offline=offline, progress=progress)
-    if as_json:
-        print(
-            json.dumps(
-                {
-                    "same": result.same,
-                    "recipe": dataclasses.asdict(result.recipe),
-                    "codes_sha256": result.take.codes.sha256,
-                },
-                ensure_ascii=False,
-            )
-        )
-    elif result.same:
-        print(f"{file}: the same, all {result.take.codes.ids.size} codes")
-    else:
-        print(f"{file}: not the same, the codes differ from those of the recipe")
-    if not result.same:
-        raise typer.Exit(1)
+    words = (
+        f"{file}: the same, all {result.take.codes.ids.size} codes"
+        if result.same
+        else f"{file}: not the same, the codes differ from those of the recipe"
+    )
+    codes = result.take.codes.sha256
+    fields = {"recipe": dataclasses.asdict(result.recipe), "codes_sha256": codes}
+    _tell(result.same, words, fields, as_json)
 
 
 def _verify_session(place: Path, offline: bool, as_json: bool) -> None:
@@ -59,13 +50,18 @@ def _verify_session(place: Path, offline: bool, as_json: bool) -> None:
 
     with showing.progress(f"making {place.name} again", as_json) as progress:
         found = verify_session(place, offline=offline, progress=progress)
-    if as_json:
-        print(json.dumps({"same": found.same} | dataclasses.asdict(found), ensure_ascii=False))
-    elif found.same:
-        print(f"{place}: the same, all takes, tracks, stems and the mix")
-    else:
-        print(f"{place}: not the same: {', '.join(found.different)}")
-    if not found.same:
+    words = (
+        f"{place}: the same, all takes, tracks, stems and the mix"
+        if found.same
+        else f"{place}: not the same: {', '.join(found.different)}"
+    )
+    _tell(found.same, words, dataclasses.asdict(found), as_json)
+
+
+def _tell(same: bool, words: str, fields: dict[str, Any], as_json: bool) -> None:
+    """What came of it; the command fails where it is not the same."""
+    print(json.dumps({"same": same} | fields, ensure_ascii=False) if as_json else words)
+    if not same:
         raise typer.Exit(1)
 
 

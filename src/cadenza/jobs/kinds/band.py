@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from cadenza.jobs.asking import Asked, asked
+from pydantic import Field
+
+from cadenza.jobs.asking import Asked, JobId, asked
 from cadenza.jobs.kinds.kind import Kind, Work
 from cadenza.studio.band import band, plan
 from cadenza.studio.folder import Folder
-from cadenza.studio.packing import pack
+from cadenza.studio.packing import pack, unpack
 
 SESSION = "session.zip"
 
@@ -41,6 +43,21 @@ def _run(request: Any, work: Work) -> None:
         **options,
     )
     hand_over_with_stems(Folder.open(place), work)
+
+
+class OfSession(Asked):
+    """What works on the session of an earlier job."""
+
+    job: JobId = Field(description="A band, or what came of one: a mix, a track played again.")
+
+    @property
+    def results(self) -> dict[str, str]:
+        return {self.job: SESSION}
+
+
+def take_over(request: OfSession, work: Work) -> Folder:
+    """The session of the earlier job, to be changed."""
+    return unpack(work.result(request.job, SESSION), work.scratch / "session")
 
 
 def hand_over(session: Folder, work: Work) -> None:

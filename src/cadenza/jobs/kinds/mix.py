@@ -6,11 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
-from cadenza.jobs.asking import Asked, JobId, asked
-from cadenza.jobs.kinds.band import SESSION, hand_over
+from cadenza.jobs.asking import Asked, asked
+from cadenza.jobs.kinds.band import OfSession, hand_over, take_over
 from cadenza.jobs.kinds.kind import Kind, Work
 from cadenza.studio.finishing import remix
-from cadenza.studio.packing import unpack
 from cadenza.studio.roles import MAX_TRACKS
 from cadenza.studio.settings import Strip
 
@@ -30,19 +29,14 @@ HELP = {
 Channel = asked(Strip, "Strip", Asked, HELP)
 
 
-class Mix(Asked):
-    job: JobId = Field(description="The band, or an earlier mix of it.")
+class Mix(OfSession):
     strips: dict[str, Channel] = Field(  # type: ignore[valid-type]
         max_length=MAX_TRACKS, description="How tracks are mixed, by name; others stay as they are."
     )
 
-    @property
-    def results(self) -> dict[str, str]:
-        return {self.job: SESSION}
-
 
 def _run(request: Any, work: Work) -> None:
-    session = unpack(work.result(request.job, SESSION), work.scratch / "session")
+    session = take_over(request, work)
     work.say("mixing")
     remix(session, {name: Strip(**strip.options({})) for name, strip in request.strips.items()})
     hand_over(session, work)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from cadenza.jobs.asking import Asked, JobId, told
-from cadenza.jobs.kinds.band import SESSION, hand_over_with_stems
+from cadenza.jobs.asking import told
+from cadenza.jobs.kinds.band import OfSession, hand_over_with_stems, take_over
 from cadenza.jobs.kinds.kind import Kind, Work
 from cadenza.prompting import check_prompt
 from cadenza.studio.band import remake
-from cadenza.studio.packing import unpack
 from cadenza.types import MAX_SEED
 
 
-class Remake(Asked):
-    job: JobId = Field(description="The band, an earlier mix of it, or the like of this.")
+class Remake(OfSession):
     track: str = Field(max_length=40, description="The name of the track.")
     seed: int | None = Field(
         None, ge=0, le=MAX_SEED, description="The same seed makes the same take; null draws one."
@@ -29,13 +27,9 @@ class Remake(Asked):
                 check_prompt(words, "prompt of the track")
         return words
 
-    @property
-    def results(self) -> dict[str, str]:
-        return {self.job: SESSION}
-
 
 def _run(request: Remake, work: Work) -> None:
-    session = unpack(work.result(request.job, SESSION), work.scratch / "session")
+    session = take_over(request, work)
     remake(
         work.model,
         session.path,
