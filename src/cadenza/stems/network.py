@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from cadenza.errors import MissingPackage, ModelDamaged, ModelMismatch, ModelNotFound
 from cadenza.stems.weights import NAME, read_bag, weight_files
@@ -68,6 +67,7 @@ def run(model: Any, samples: FloatArray, start: int, segment: int, device: str) 
     Where fewer are left of ``samples [groups, width, N]``, these; a model that wants a whole
     segment then hears as much of what is before them.
     """
+    import torch
     from demucs.apply import TensorChunk, apply_model
 
     chunk = TensorChunk(torch.from_numpy(samples), start, segment)
@@ -94,6 +94,7 @@ def _load_header(file: Path) -> Any:
 
 def _load_pickle(file: Path) -> Any:
     """A ``.th`` file: a pickled dictionary of class, arguments and weights."""
+    import torch
     from demucs.repo import ModelLoadingError, check_checksum
     from demucs.states import load_model
 
