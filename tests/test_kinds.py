@@ -96,6 +96,9 @@ def test_examples_are_requests_that_are_accepted() -> None:
         ("remake", {"job": "../x", "track": "bass"}, "job"),
         ("remake", {"job": JOB, "track": "bass", "seed": -1}, "seed"),
         ("remake", {"job": JOB, "track": "bass", "words": " "}, "prompt of the track is empty"),
+        ("generate", {"prompt": "x", "best_of": 9}, "best_of"),
+        ("generate", {"prompt": "x", "best_of": 0}, "best_of"),
+        ("generate", {"prompt": "x", "in_time": True, "beginning": UPLOAD}, "would be stretched"),
         ("loop", {"prompt": "x", "bars": 1000}, "1 to 64 bars, not 1000"),
         ("loop", {"prompt": "x", "tempo": 1.0}, "tempo"),
         ("midi", {}, "sound"),
@@ -198,6 +201,19 @@ def _unlike(one: np.ndarray, other: np.ndarray) -> float:
         a, b = one[:, start : start + 160], other[:, start : start + 160]
         left += float(np.sum((a - np.sum(a * b) / max(np.sum(b * b), 1e-12) * b) ** 2))
     return left / float(np.sum(one**2))
+
+
+def test_the_best_of_several_takes_in_time(torch_nano: Model, tmp_path: Path) -> None:
+    asked = {"prompt": "techno with drums, 126 bpm", "duration": 3.0, "seed": 7, "in_time": True}
+    files = run(torch_nano, tmp_path, "generate", best_of=3, **asked)
+    assert set(files) == {"music.wav", "music.json", "codes.npy", "auditions.json"}
+    scores = json.loads(files["auditions.json"].read_text())
+    order = [(len(one["faults"]), -one["total"]) for one in scores]
+    assert sorted(one["seed"] for one in scores) == [7, 8, 9] and order == sorted(order)
+    recipe = read_recipe(files["music.wav"])
+    assert recipe.sampling.seed == scores[0]["seed"] and recipe.in_time
+    best = torch_nano.generate(**(asked | {"seed": scores[0]["seed"]}))
+    np.testing.assert_array_equal(np.load(files["codes.npy"]), best.codes.ids)
 
 
 def test_loops(torch_nano: Model, tmp_path: Path) -> None:

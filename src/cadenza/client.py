@@ -32,7 +32,14 @@ from cadenza.errors import (
     Unavailable,
     rebuilt,
 )
-from cadenza.request import BUFFER, GenerateRequest, Sound, check_batch, check_stream
+from cadenza.request import (
+    BUFFER,
+    GenerateRequest,
+    Sound,
+    check_batch,
+    check_stream,
+    check_streamed,
+)
 from cadenza.studio.session import Session
 from cadenza.take import Take
 from cadenza.types import Audio, Codes, ModelIdentity, Progress, Recipe, Say
@@ -173,7 +180,9 @@ class Client:
         """
         check_stream(duration, buffer)
         asked = GenerateRequest(prompt, **options)
+        check_streamed(asked)
         wish = self._wish(asked) | {"duration": duration, "buffer": buffer}
+        del wish["in_time"]  # which no stream can be
         if self._key is not None:
             wish["key"] = self._key
         return RemoteStream(self.url.replace("http", "ws", 1) + "/v1/live", wish, asked)

@@ -18,8 +18,16 @@ from cadenza.devices import choose_device
 from cadenza.engine import Emission, Engine, Request, SharedBackend
 from cadenza.errors import AudioError, DeviceError, OptionError
 from cadenza.machine import Machine
-from cadenza.request import BUFFER, GenerateRequest, check_batch, check_stream
+from cadenza.request import (
+    BUFFER,
+    GenerateRequest,
+    check_batch,
+    check_stream,
+    check_streamed,
+)
 from cadenza.streaming import Performance, Producer, Solo, Sounding, SteadyLevel, Stream
+from cadenza.studio.asked import asked as read_prompt
+from cadenza.studio.intime import frames_to_make, in_time
 from cadenza.studio.session import Session
 from cadenza.take import Take
 from cadenza.tune import RATE as TUNE_RATE
@@ -221,6 +229,7 @@ class Model:
         """
         check_stream(duration, buffer)
         asked = GenerateRequest(prompt, **options)
+        check_streamed(asked)
         frames = None if duration is None else self._frames(duration)
         request = replace(self._prepare(asked), frames=frames)
         performance = self._perform(request)
@@ -247,7 +256,8 @@ class Model:
         """
         if isinstance(piece, Take):
             prompt = piece.recipe.text if prompt is None else prompt
-            options["beginning"] = piece.codes
+            # What was stretched is no longer what its codes are.
+            options["beginning"] = piece.audio if piece.recipe.in_time else piece.codes
         else:
             options["beginning"] = piece
         return self.generate(prompt, duration=duration, progress=progress, **options)
@@ -301,6 +311,8 @@ class Model:
         else:
             unconditional = self._machine.unconditional(conditioning)
         frames = self._frames(request.duration)
+        if _tempo(request) is not None:
+            frames = frames_to_make(frames)
         prepared = Request(conditioning, unconditional, sampling, frames, self._beginning(request))
         Engine(self._backend).add(prepared)  # checks it; nothing runs
         return prepared
@@ -340,6 +352,10 @@ class Model:
         self, request: GenerateRequest, made: Request, ids: IntArray, samples: FloatArray
     ) -> Take:
         codes = Codes(ids, self.frame_rate)
+        audio, tempo = Audio(samples, self.rate), _tempo(request)
+        if tempo is not None:
+            wanted = self._frames(request.duration) * self.rate / self.frame_rate
+            audio = in_time(audio, tempo, round(wanted))
         recipe = Recipe(
             model=self.identity,
             prompt=request.prompt,
@@ -354,8 +370,14 @@ class Model:
             codes_sha256=codes.sha256,
             melody=None if request.melody_sound is None else request.melody_sound.source,
             continued=_continued(request),
+            in_time=tempo is not None,
         )
-        return Take(Audio(samples, self.rate), codes, recipe)
+        return Take(audio, codes, recipe)
+
+
+def _tempo(request: GenerateRequest) -> float | None:
+    """What the take is to be stretched to, in beats a minute."""
+    return read_prompt(request.text).tempo if request.in_time and request.text else None
 
 
 def _continued(request: GenerateRequest) -> Source | None:

@@ -17,6 +17,7 @@ from cadenza.model import Model, load
 from cadenza.request import GenerateRequest, fingerprint
 from cadenza.studio.audition import Heard
 from cadenza.studio.audition import auditions as hear_takes
+from cadenza.studio.intime import frames_wanted
 from cadenza.take import Take, read_recipe
 from cadenza.types import AdapterIdentity, Progress, Recipe, Source
 
@@ -192,16 +193,18 @@ def _request(
     model: Model, recipe: Recipe, folder: Path, changes: dict[str, Any]
 ) -> GenerateRequest:
     sampling = recipe.sampling
+    frames = frames_wanted(recipe.frames) if recipe.in_time else recipe.frames
     options = {
         # The text as it was read then: the rules that enhance a prompt may have changed since.
         "prompt": recipe.text if _text_kept(changes) else recipe.prompt,
-        "duration": recipe.frames / model.frame_rate,
+        "duration": frames / model.frame_rate,
         "seed": sampling.seed,
         "negative": recipe.negative,
         "guidance": sampling.guidance,
         "temperature": sampling.temperature,
         "top_k": sampling.top_k,
         "top_p": sampling.top_p,
+        "in_time": recipe.in_time,
     }
     for name, source in (("melody", recipe.melody), ("beginning", recipe.continued)):
         if source is not None and name not in changes:

@@ -54,6 +54,7 @@ class GenerateRequest:
     melody: Sound | Audio | str | os.PathLike[str] | None = None  # the tune to follow
     beginning: Codes | Sound | Audio | str | os.PathLike[str] | None = None  # what to go on from
     enhance: bool = False  # add what the prompt leaves open, see cadenza.prompting
+    in_time: bool = False  # stretch the take to the tempo that the prompt names, if it names one
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.duration) and 0 < self.duration <= MAX_SECONDS):
@@ -75,6 +76,10 @@ class GenerateRequest:
                 )
         if self.melody is not None and self.beginning is not None:
             raise OptionError("a melody and a beginning exclude each other: choose one")
+        if self.in_time and self.beginning is not None:
+            raise OptionError(
+                "a beginning would be stretched with what follows: leave it or in-time out"
+            )
         _ = self.melody_sound, self.beginning_sound
 
     @cached_property
@@ -123,6 +128,16 @@ def check_batch(requests: Iterable[object]) -> None:
                 f"a batch is made of GenerateRequest, not of {request!r}: "
                 "write GenerateRequest(prompt)"
             )
+
+
+def check_streamed(request: GenerateRequest) -> None:
+    """Refuse what cannot be done to music that is heard while it is made.
+
+    Raises:
+        OptionError: it is to be in time.
+    """
+    if request.in_time:
+        raise OptionError("a stream is heard before its tempo is known: leave in-time out")
 
 
 def check_stream(duration: float | None, buffer: float) -> None:

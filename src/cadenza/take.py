@@ -21,7 +21,8 @@ MAX_TITLE = 100  # characters; the whole prompt is in the recipe
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """``audio [C, N]`` as the codec made it, ``codes [K, T]``, and the recipe of both."""
+    """``audio [C, N]`` as the codec made it from ``codes [K, T]``, or stretched and cut where the
+    recipe has ``in_time``; and the recipe of both."""
 
     audio: Audio
     codes: Codes

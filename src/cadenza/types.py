@@ -252,6 +252,7 @@ class Recipe:
     codes_sha256: str = ""
     melody: Source | None = None
     continued: Source | None = None
+    in_time: bool = False  # the sound was stretched to the tempo in the text, and cut
     format: int = field(default=RECIPE_FORMAT)
 
     def to_json(self) -> str:

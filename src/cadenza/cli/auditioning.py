@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cadenza.cli import showing
 from cadenza.cli.places import takes_at
@@ -39,18 +38,6 @@ def save(
     return [
         (take.save(name, format, loudness, recipe), take)
         for name, take in zip(takes_at(place, len(takes)), takes, strict=True)
-    ]
-
-
-def facts(rankings: Sequence[Sequence[Heard]]) -> list[list[dict[str, Any]]]:
-    """The scores as JSON."""
-    return [
-        [
-            {"seed": one.take.recipe.sampling.seed, "total": one.score.total}
-            | dataclasses.asdict(one.score)
-            for one in ranking
-        ]
-        for ranking in rankings
     ]
 
 

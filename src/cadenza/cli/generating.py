@@ -44,6 +44,7 @@ def generate(
     unconditional: Annotated[
         bool, typer.Option("--unconditional", help="No prompt: whatever the model likes.")
     ] = False,
+    in_time: o.InTime = None,
     format: o.Format = None,
     loudness: o.Loudness = None,
     recipe: o.RecipeFile = False,
@@ -59,6 +60,8 @@ def generate(
 
     started = time.monotonic()
     check_count(best_of)
+    if in_time is not None:
+        options["in_time"] = in_time
     jobs = _jobs(prompts or [], prompts_file, unconditional, options, count, best_of)
     wishes = [Wish(stem(request.prompt, request.seed), name) for request, name in jobs]
     kept = best_of if keep_all else 1
@@ -105,7 +108,8 @@ def report(
             for place, take in written
         ]
         speed = {"seconds": seconds, "loading": before, "times_real_time": music / seconds}
-        heard = {"auditions": auditioning.facts(rankings)} if rankings else {}
+        scores = [[one.facts for one in ranking] for ranking in rankings]
+        heard = {"auditions": scores} if scores else {}
         print(json.dumps({"files": files, **speed, **heard}, ensure_ascii=False))
         return
     auditioning.show(rankings)

@@ -84,6 +84,17 @@ MUSIC: dict[str, Any] = {
     ],
 }
 
+# The field that a stream cannot have.
+InTime = Annotated[
+    bool | None,
+    typer.Option(
+        "--in-time/--as-played",
+        help="Whether to stretch a take to the tempo that the prompt names.",
+        show_default="as played, or as the recipe has it",
+        rich_help_panel=_MUSIC,
+    ),
+]
+
 # Arguments of Model.stream.
 Endless = Annotated[
     float | None,

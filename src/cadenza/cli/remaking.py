@@ -72,6 +72,7 @@ def again(
     prompt: Annotated[str | None, typer.Option(help="Another prompt.")] = None,
     output: o.Output = None,
     model: o.OtherModel = None,
+    in_time: o.InTime = None,
     format: o.Format = None,
     loudness: o.Loudness = None,
     recipe: o.RecipeFile = False,
@@ -92,6 +93,8 @@ def again(
     check_count(best_of)
     if prompt is not None:
         options["prompt"] = prompt
+    if in_time is not None:
+        options["in_time"] = in_time
     old = read_recipe(file)
     wish = Wish(stem(prompt or old.prompt, options.get("seed", old.sampling.seed)))
     kept = best_of if keep_all else 1

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, ValidationError
 
 from cadenza.errors import CadenzaError, OptionError
 from cadenza.jobs.asking import asked
-from cadenza.jobs.kinds.generate import MUSIC, Listen, ListenBase
+from cadenza.jobs.kinds.generate import MUSIC, WHOLE, Listen, ListenBase
 from cadenza.request import GenerateRequest
 from cadenza.server.context import Here, Who
 from cadenza.server.encoding import MEDIA_TYPES, Encoder, StreamFormat, encoder
@@ -32,7 +32,7 @@ class _InQuery(ListenBase):
     format: StreamFormat = "wav"
 
 
-ListenQuery: Any = asked(GenerateRequest, "ListenQuery", _InQuery, MUSIC)
+ListenQuery: Any = asked(GenerateRequest, "ListenQuery", _InQuery, MUSIC, WHOLE)
 
 
 @router.get(

@@ -69,24 +69,20 @@ class Alignment:
 
 def align(audio: Audio, grid: Grid, pitched: bool) -> tuple[Audio, Alignment]:
     """A take brought onto the grid as far as it goes, exactly ``grid.samples`` long."""
-    heard = _trusted(analyse(audio, grid.tempo))
+    heard = trusted(analyse(audio, grid.tempo))
     tuned = 0.0
     if pitched and LEAST_DETUNED <= abs(heard.tuning) <= MOST_DETUNED:
         tuned = -heard.tuning
         audio = _tuned(audio, tuned)
     scale = audio.duration / heard.duration if heard.duration else 1.0
-    stretched = 1.0
-    if heard.tempo is not None:
-        wanted = heard.tempo / scale / grid.tempo
-        if LEAST_STRETCH <= abs(wanted - 1) <= MOST_STRETCH:
-            stretched = wanted
-            audio = stretch(audio, stretched)
+    stretched = stretch_to(None if heard.tempo is None else heard.tempo / scale, grid.tempo)
+    audio = stretch(audio, stretched)
     cut = heard.downbeats[0] * scale * stretched if heard.downbeats else 0.0
     lacking = grid.samples - (audio.samples.shape[1] - round(cut * grid.rate))
-    fitted = _fitted(audio, round(cut * grid.rate), grid.samples)
-    now = _trusted(analyse(fitted, grid.tempo))
-    faults = _faults(fitted, now, grid, pitched, max(lacking, 0) / grid.rate)
-    return fitted, Alignment(
+    placed = fitted(audio, round(cut * grid.rate), grid.samples)
+    now = trusted(analyse(placed, grid.tempo))
+    faults = _faults(placed, now, grid, pitched, max(lacking, 0) / grid.rate)
+    return placed, Alignment(
         tempo=heard.tempo,
         clarity=heard.clarity,
         key=None if heard.key is None else str(heard.key),
@@ -105,9 +101,27 @@ def in_key(chroma: tuple[float, ...], key: Key, heard: Key | None) -> bool:
     return heard is None or fit(chroma, key) >= fit(chroma, heard) - KEY_TOLERANCE
 
 
-def _trusted(heard: Analysis) -> Analysis:
+def trusted(heard: Analysis) -> Analysis:
     """Without the pulse, where that may be chance."""
     return heard if heard.clarity >= TRUSTED else replace(heard, tempo=None, beats=())
+
+
+def stretch_to(heard: float | None, tempo: float) -> float:
+    """How many times as long what plays at ``heard`` has to be for ``tempo``, both in beats a
+    minute: 1 where nothing is heard, nothing is to be done, or too much."""
+    factor = 1.0 if heard is None else heard / tempo
+    return factor if LEAST_STRETCH <= abs(factor - 1) <= MOST_STRETCH else 1.0
+
+
+def fitted(audio: Audio, start: int, length: int) -> Audio:
+    """``length`` samples from ``start`` on, silence where there are none, without a click."""
+    part = audio.samples[:, start : start + length]
+    samples = np.zeros((audio.channels, length), np.float32)
+    samples[:, : part.shape[1]] = part
+    fade = min(round(FADE_OUT * audio.rate), part.shape[1])
+    ramp = np.linspace(1, 0, fade, dtype=np.float32)
+    samples[:, part.shape[1] - fade : part.shape[1]] *= ramp
+    return Audio(samples, audio.rate)
 
 
 def _faults(
@@ -135,14 +149,3 @@ def _tuned(audio: Audio, cents: float) -> Audio:
     factor = 2 ** (-cents / 1200)
     moved = resample(Audio(audio.samples, FINE), round(FINE * factor))
     return Audio(moved.samples, audio.rate)
-
-
-def _fitted(audio: Audio, start: int, length: int) -> Audio:
-    """``length`` samples from ``start`` on, silence where there are none, without a click."""
-    part = audio.samples[:, start : start + length]
-    samples = np.zeros((audio.channels, length), np.float32)
-    samples[:, : part.shape[1]] = part
-    fade = min(round(FADE_OUT * audio.rate), part.shape[1])
-    ramp = np.linspace(1, 0, fade, dtype=np.float32)
-    samples[:, part.shape[1] - fade : part.shape[1]] *= ramp
-    return Audio(samples, audio.rate)

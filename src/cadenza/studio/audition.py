@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from cadenza.beats import Analysis, analyse, fit
 from cadenza.errors import OptionError
 from cadenza.request import GenerateRequest, new_seed
-from cadenza.studio.align import TEMPO_TOLERANCE, TRUSTED, in_key
+from cadenza.studio.align import TEMPO_TOLERANCE, in_key, trusted
 from cadenza.studio.asked import Asked, asked
 from cadenza.studio.levels import fullness, levels_of, unevenness, unusable
 from cadenza.studio.player import Player
@@ -59,6 +60,12 @@ class Heard:
 
     take: Take
     score: Score
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Seed and score, as JSON has them."""
+        seed = self.take.recipe.sampling.seed
+        return {"seed": seed, "total": self.score.total} | dataclasses.asdict(self.score)
 
 
 def auditions(
@@ -135,11 +142,11 @@ def _takes(request: GenerateRequest, count: int) -> list[GenerateRequest]:
 def _missed(heard: Analysis, wanted: Asked) -> list[str]:
     faults = []
     if wanted.tempo is not None:
-        trusted = heard.tempo if heard.clarity >= TRUSTED else None
-        if trusted is None:
+        tempo = trusted(heard).tempo
+        if tempo is None:
             faults.append(f"no clear pulse, {wanted.tempo:g} bpm were asked for")
-        elif abs(trusted / wanted.tempo - 1) > 2 * TEMPO_TOLERANCE:
-            faults.append(f"{trusted:.1f} bpm, not {wanted.tempo:g}")
+        elif abs(tempo / wanted.tempo - 1) > 2 * TEMPO_TOLERANCE:
+            faults.append(f"{tempo:.1f} bpm, not {wanted.tempo:g}")
     if wanted.key is not None and not in_key(heard.chroma, wanted.key, heard.key):
         faults.append(f"{heard.key}, not {wanted.key}")
     return faults

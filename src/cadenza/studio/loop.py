@@ -15,7 +15,7 @@ from cadenza.beats import analyse
 from cadenza.errors import AudioError, OptionError
 from cadenza.files import write_atomically
 from cadenza.request import GenerateRequest, new_seed
-from cadenza.studio.align import LEAST_STRETCH, MOST_STRETCH, TRUSTED, Grid
+from cadenza.studio.align import MOST_STRETCH, Grid, stretch_to, trusted
 from cadenza.studio.asked import asked, check_tempo
 from cadenza.studio.audition import check_count
 from cadenza.studio.beginning import BEFORE, best_beginning
@@ -185,12 +185,11 @@ def cut(take: Take, tempo: float | None, meter: int, bars: int) -> Loop:
     Raises:
         AudioError: the take is too short.
     """
-    heard = analyse(take.audio, tempo)
-    trusted = heard.tempo if heard.clarity >= TRUSTED else None
-    grid = Grid(tempo or round(trusted or NO_PULSE, 2), meter, bars, None, take.audio.rate)
-    factor, fault = _factor(trusted, grid.tempo)
+    heard = trusted(analyse(take.audio, tempo))
+    grid = Grid(tempo or round(heard.tempo or NO_PULSE, 2), meter, bars, None, take.audio.rate)
+    factor, fault = stretch_to(heard.tempo, grid.tempo), _fault(heard.tempo, grid.tempo)
     audio = stretch(take.audio, factor)
-    downbeats = np.array(heard.downbeats) * factor if trusted else np.zeros(0)
+    downbeats = np.array(heard.downbeats) * factor
     found = best_beginning(audio, downbeats, grid.samples)
     on_downbeat = found is not None
     if found is None:
@@ -204,7 +203,7 @@ def cut(take: Take, tempo: float | None, meter: int, bars: int) -> Loop:
         audio=found.loop,
         grid=grid,
         seam=found.seam,
-        heard=trusted,
+        heard=heard.tempo,
         stretched=factor,
         start=found.start / grid.rate,
         on_downbeat=on_downbeat,
@@ -213,11 +212,9 @@ def cut(take: Take, tempo: float | None, meter: int, bars: int) -> Loop:
     )
 
 
-def _factor(heard: float | None, tempo: float) -> tuple[float, str]:
-    """How much a take is to be stretched, and what is wrong if that will not do."""
+def _fault(heard: float | None, tempo: float) -> str:
+    """What is wrong with a take that could not be brought to ``tempo``."""
     if heard is None:
-        return 1.0, "no clear pulse is heard in it"
-    off = heard / tempo - 1
-    if abs(off) > MOST_STRETCH:
-        return 1.0, f"it plays {heard:.1f} bpm, not {tempo:g}"
-    return (1 + off if abs(off) >= LEAST_STRETCH else 1.0), ""
+        return "no clear pulse is heard in it"
+    off = abs(heard / tempo - 1) > MOST_STRETCH
+    return f"it plays {heard:.1f} bpm, not {tempo:g}" if off else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import BytesIO
 from typing import Any, Literal
 
@@ -13,6 +14,9 @@ from cadenza.files import write_atomically
 from cadenza.jobs.asking import Asked, asked, told
 from cadenza.jobs.kinds.kind import Kind, Work
 from cadenza.request import BUFFER, GenerateRequest, check_stream
+from cadenza.studio.audition import auditions
+
+MOST_TAKES = 8  # that one job may ask for
 
 MUSIC = {
     "prompt": "What to play; null is whatever the model likes.",
@@ -26,12 +30,19 @@ MUSIC = {
     "melody": "The upload whose tune to follow (melody models).",
     "beginning": "The upload to go on from.",
     "enhance": "Add what the prompt leaves open.",
+    "in_time": "Stretch it to the tempo that the prompt names, if it names one.",
 }
 
 
-class SoundFile(Asked):
-    """Options of kinds that make a sound file."""
+WHOLE = ("in_time",)  # what can only be done to a whole piece
 
+
+class MusicFile(Asked):
+    """Options of what is heard when it is whole."""
+
+    best_of: int = Field(
+        1, ge=1, le=MOST_TAKES, description="Make so many takes and keep the best of them."
+    )
     format: Literal[tuple(FORMATS)] = Field("wav", description="Of the sound file.")  # type: ignore[valid-type]
     loudness: float | None = Field(None, description="LUFS to bring it to; null leaves it alone.")
 
@@ -57,13 +68,19 @@ class ListenBase(Asked):
         return self
 
 
-Generate = asked(GenerateRequest, "Generate", SoundFile, MUSIC)
-Listen = asked(GenerateRequest, "Listen", ListenBase, MUSIC)
+Generate = asked(GenerateRequest, "Generate", MusicFile, MUSIC)
+Listen = asked(GenerateRequest, "Listen", ListenBase, MUSIC, WHOLE)
 
 
 def _run(request: Any, work: Work) -> None:
     asked_for = GenerateRequest(**work.options(request))
-    [take] = work.model.generate_batch([asked_for], work.progress)
+    if request.best_of == 1:
+        [take] = work.model.generate_batch([asked_for], work.progress)
+    else:
+        [heard] = auditions(work.model, [asked_for], request.best_of, work.progress)
+        take = heard[0].take
+        scores = json.dumps([one.facts for one in heard], ensure_ascii=False)
+        write_atomically(work.folder / "auditions.json", scores.encode())
     name = f"music{FORMATS[request.format].suffix}"
     take.save(work.folder / name, request.format, request.loudness, recipe=True)
     # As an array, so that another program can go on from the codes.

@@ -126,6 +126,8 @@ const make = async (kind, request) => pieces.add(await submit(kind, request));
 const takeRequest = () => ({
   ...options(),
   duration: Number(take.elements.duration.value),
+  best_of: Number(take.elements.best_of.value),
+  in_time: take.elements.in_time.checked,
   format: take.elements.format.value,
 });
 
@@ -202,7 +204,7 @@ at("drop").ondrop = (event) => {
 };
 
 const uses = {
-  beginning: () => make("generate", { ...takeRequest(), beginning: sound.id }),
+  beginning: () => make("generate", { ...takeRequest(), in_time: false, beginning: sound.id }),
   melody: () => make("generate", { ...takeRequest(), melody: sound.id }),
   midi: ({ drums }) => make("midi", { sound: sound.id, drums: drums !== undefined }),
   split: () => make("split", { sound: sound.id, two: at("two").value || null }),

@@ -1,0 +1,140 @@
+"""In time: a take is at the tempo that its prompt names, as long as it was asked for, and its
+recipe makes it again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cadenza
+from cadenza.beats import analyse
+from cadenza.errors import OptionError
+from cadenza.model import Model
+from cadenza.studio.align import FADE_OUT, MOST_STRETCH
+from cadenza.studio.intime import frames_to_make, frames_wanted, in_time
+from cadenza.take import read_recipe
+from cadenza.types import Audio
+from tests.command import run
+from tests.test_beats import clicks
+
+RATE = 32_000
+PROMPT = "driving techno with drums, 126 bpm"
+
+
+def noise(seconds: float) -> Audio:
+    samples = np.random.default_rng(0).standard_normal((1, round(seconds * RATE)))
+    return Audio((0.1 * samples).astype(np.float32), RATE)
+
+
+@given(st.integers(1, 30_000))
+def test_enough_is_made_and_the_recipe_knows_what_was_wanted(frames: int) -> None:
+    made = frames_to_make(frames)
+    assert made * (1 - MOST_STRETCH) >= frames - 1e-6
+    assert (made - 1) * (1 - MOST_STRETCH) < frames
+    assert frames_wanted(made) == frames
+
+
+@pytest.mark.parametrize("played", [112, 117, 121, 129])
+def test_what_is_nearly_in_time_is_brought_there(played: float) -> None:
+    audio = clicks(played, 0.2, 13.0)
+    samples = 11 * audio.rate + 7
+    there = in_time(audio, 120, samples)
+    assert there.samples.shape == (1, samples)
+    assert analyse(there, 120).tempo == pytest.approx(120, rel=2e-3)
+
+
+@pytest.mark.parametrize("tempo", [100, 146])
+def test_what_is_too_far_off_stays_as_it_was(tempo: float) -> None:
+    audio = clicks(120, 0.2, 8.0)
+    assert_only_cut(in_time(audio, tempo, 7 * audio.rate).samples, audio.samples, audio.rate)
+
+
+def test_what_has_no_pulse_stays_as_it_was() -> None:
+    audio = noise(8.0)
+    assert_only_cut(in_time(audio, 120, 7 * audio.rate).samples, audio.samples, audio.rate)
+
+
+def assert_only_cut(cut: np.ndarray, whole: np.ndarray, rate: int) -> None:
+    before = cut.shape[1] - round(FADE_OUT * rate)
+    np.testing.assert_array_equal(cut[:, :before], whole[:, :before])
+
+
+@pytest.mark.parametrize("seconds", [3.0, 8.02])
+def test_a_take_in_time_is_the_plain_one_stretched(torch_nano: Model, seconds: float) -> None:
+    take = torch_nano.generate(PROMPT, duration=seconds, seed=4, in_time=True)
+    frames = frames_to_make(round(seconds * 50))
+    plain = torch_nano.generate(PROMPT, duration=frames / 50, seed=4)
+    np.testing.assert_array_equal(take.codes.ids, plain.codes.ids)
+    samples = round(seconds * RATE)
+    expected = in_time(plain.audio, 126, samples)
+    np.testing.assert_allclose(take.audio.samples, expected.samples, atol=1e-6)
+    assert take.audio.samples.shape == (1, samples)
+    assert take.recipe.in_time and take.recipe.frames == frames
+
+
+def test_takes_in_time_hold_the_tempo_more_closely(torch_nano: Model) -> None:
+    """Of eight takes, by the ear that stretched them: what is mended stays mended."""
+    requests = [
+        cadenza.GenerateRequest(PROMPT, duration=6.0, seed=seed, in_time=on)
+        for on in (False, True)
+        for seed in range(8)
+    ]
+    off = [
+        abs((analyse(take.audio, 126).tempo or 0) / 126 - 1)
+        for take in torch_nano.generate_batch(requests)
+    ]
+    as_played, stretched = (sum(one < 0.01 for one in half) for half in (off[:8], off[8:]))
+    assert stretched > as_played and stretched >= 3
+
+
+def test_a_prompt_without_a_tempo_is_played_as_it_is(torch_nano: Model) -> None:
+    plain, asked = (
+        torch_nano.generate("calm piano", duration=1.0, seed=2, in_time=on) for on in (False, True)
+    )
+    np.testing.assert_array_equal(asked.audio.samples, plain.audio.samples)
+    assert asked.recipe == plain.recipe
+    assert not torch_nano.generate(None, duration=0.2, in_time=True).recipe.in_time
+
+
+def test_a_file_in_time_is_verified_and_made_again(torch_nano: Model, tmp_path: Path) -> None:
+    take = torch_nano.generate(PROMPT, duration=3.0, seed=5, in_time=True)
+    file = take.save(tmp_path / "a.flac")
+    made = cadenza.verify(file, model=torch_nano)
+    assert made.same and made.take.recipe == read_recipe(file) == take.recipe
+    np.testing.assert_allclose(made.take.audio.samples, take.audio.samples, atol=1e-6)
+    as_played = cadenza.again(file, model=torch_nano, in_time=False)
+    assert as_played.audio.duration == 3.0 and not as_played.recipe.in_time
+    # The last frames are made where the first codebook has ended already.
+    np.testing.assert_array_equal(as_played.codes.ids[:, :146], take.codes.ids[:, :146])
+
+
+def test_going_on_from_it_goes_on_from_what_is_heard(torch_nano: Model) -> None:
+    take = torch_nano.generate(PROMPT, duration=2.0, seed=6, in_time=True)
+    longer = torch_nano.extend(take, 0.5)
+    assert longer.audio.duration == pytest.approx(2.5)
+    assert longer.codes.frames == 125
+
+
+def test_what_cannot_be_in_time_is_refused(torch_nano: Model) -> None:
+    with pytest.raises(OptionError, match="a stream is heard before its tempo is known"):
+        torch_nano.stream(PROMPT, 1.0, in_time=True)
+    with pytest.raises(OptionError, match="a beginning would be stretched"):
+        torch_nano.generate(PROMPT, in_time=True, beginning=noise(1.0))
+    with pytest.raises(OptionError, match="a tempo must be from 40 to 240 bpm, not 300"):
+        torch_nano.generate("techno, 300 bpm", in_time=True)
+
+
+def test_the_command_brings_in_time_and_takes_it_back(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.wav", tmp_path / "b.wav"
+    options = ["--duration", "2", "--seed", "3", "--in-time"]
+    assert run("generate", PROMPT, "-o", str(first), *options).code == 0
+    assert read_recipe(first).in_time
+    assert run("verify", str(first)).code == 0
+    result = run("again", str(first), "-o", str(second), "--as-played", "--json")
+    [made] = json.loads(result.output)["files"]
+    assert made["duration"] == 2.0 and not made["recipe"]["in_time"]
