@@ -22,7 +22,7 @@ from benchmarks.labels import FIGURES
 from benchmarks.pieces import EXCERPT_SECONDS
 from benchmarks.prompts import SETS, Prompt
 from benchmarks.table import table, write_json
-from benchmarks.takes import takes
+from benchmarks.takes import add_choosing, takes
 from benchmarks.verdicts import (
     Verdict,
     accuracy,
@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano", help="short name, hub id or folder")
     parser.add_argument("--prompts", choices=SETS, default="own", help="or those people wrote")
     parser.add_argument("--takes", type=int, default=1, help="of each prompt")
+    add_choosing(parser)
     parser.add_argument("--duration", type=_seconds, default=10.0, help="the first 10 s are heard")
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--json", type=Path, help="write the figures and all verdicts there")
@@ -121,7 +122,16 @@ def main() -> None:
 
     judge = judge_for(options.model)
     prompts = [prompt for prompt in SETS[options.prompts]() for _ in range(options.takes)]
-    sounds = list(takes(options.model, prompts, options.duration, options.guidance))
+    sounds = list(
+        takes(
+            options.model,
+            prompts,
+            options.duration,
+            options.guidance,
+            best_of=options.best_of,
+            in_time=options.in_time,
+        )
+    )
     verdicts = judged(judge, prompts, sounds)
     rows = figures(judge, verdicts)
     print(report(rows, judge, verdicts))
@@ -137,10 +147,16 @@ def main() -> None:
                 "model": options.model,
                 "prompts": options.prompts,
                 "guidance": options.guidance,
+                "best of": options.best_of,
+                "in time": options.in_time,
                 "figures": rows,
                 "takes": [
-                    {"prompt": prompt.text, "seed": seed, **dataclasses.asdict(verdict)}
-                    for seed, (prompt, verdict) in enumerate(zip(prompts, verdicts, strict=True))
+                    {
+                        "prompt": prompt.text,
+                        "first seed": place * options.best_of,
+                        **dataclasses.asdict(verdict),
+                    }
+                    for place, (prompt, verdict) in enumerate(zip(prompts, verdicts, strict=True))
                 ],
             },
         )

@@ -36,7 +36,7 @@ from benchmarks.pieces import EXCERPT_SECONDS, PIECE_SECONDS, RATE, Excerpt, exc
 from benchmarks.prompts import Prompt, read_prompts
 from benchmarks.replay import likeness
 from benchmarks.table import table, write_json
-from benchmarks.takes import takes
+from benchmarks.takes import add_choosing, takes
 from benchmarks.verdicts import Verdict
 from cadenza.codec import Codec
 from cadenza.evaluation.embedding import Values, embed
@@ -211,11 +211,14 @@ def _shown(value: float, unit: str) -> str:
     return f"{value:.0%}" if unit == "%" else f"{value:.2f} {unit}"
 
 
-def measure(each: int, trained: int) -> tuple[list[Row], list[str]]:
+def measure(
+    each: int, trained: int, best_of: int = 1, in_time: bool = False
+) -> tuple[list[Row], list[str]]:
     """The rows and what to say below, of ``each`` takes of every prompt."""
     judge, codec = judge_for(MODEL), codec_of(MODEL)
     prompts = [prompt for prompt in read_prompts() for _ in range(each)]
-    sounds = list(takes(MODEL, prompts, EXCERPT_SECONDS, GUIDANCE))
+    made = takes(MODEL, prompts, EXCERPT_SECONDS, GUIDANCE, best_of=best_of, in_time=in_time)
+    sounds = list(made)
     renders = answers(prompts)
     real = [render.samples for render in renders]
     trips = [round_trip(codec, sound) for sound in real]
@@ -253,10 +256,11 @@ def main() -> None:
     parser.add_argument(
         "--trained", type=int, default=TRAINED, help="training pieces to compare with, from seed 0"
     )
+    add_choosing(parser)
     parser.add_argument("--json", type=Path, help="write the figures there")
     options = parser.parse_args()
 
-    rows, notes = measure(options.takes, options.trained)
+    rows, notes = measure(options.takes, options.trained, options.best_of, options.in_time)
     lines = [row.cells() for row in rows]
     print(table(["", "takes", "real renders", "for the bar", "bar", ""], lines))
     print("", *notes, sep="\n")

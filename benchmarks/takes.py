@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,6 +13,7 @@ from benchmarks.features import RATE
 from benchmarks.pieces import EXCERPT_SECONDS
 from benchmarks.prompts import Prompt
 from cadenza.audio import resample, to_channels
+from cadenza.studio.audition import auditions
 from cadenza.types import Audio, FloatArray
 
 TOGETHER = 16
@@ -25,21 +27,41 @@ def takes(
     backend: str = "auto",
     precision: str = "auto",
     adapters: Mapping[str, float] | None = None,
+    best_of: int = 1,
+    in_time: bool = False,
 ) -> Iterator[FloatArray]:
     """A take of every prompt: mono ``[N]``, the ten seconds that are to be judged.
 
-    Its seed is the place of the prompt, so that every run makes the same takes.
+    Its seed is the place of the prompt, so that every run makes the same takes. Where it is the
+    best of several, that many seeds are a prompt's.
     """
     player = cadenza.load(model, backend=backend, precision=precision, adapters=adapters)
     requests = [
-        cadenza.GenerateRequest(prompt.text, duration=duration, guidance=guidance, seed=seed)
-        for seed, prompt in enumerate(prompts)
+        cadenza.GenerateRequest(
+            prompt.text,
+            duration=duration,
+            guidance=guidance,
+            seed=place * best_of,
+            in_time=in_time,
+        )
+        for place, prompt in enumerate(prompts)
     ]
     for start in range(0, len(requests), TOGETHER):
-        for take in player.generate_batch(requests[start : start + TOGETHER]):
+        batch = requests[start : start + TOGETHER]
+        if best_of == 1:
+            made = player.generate_batch(batch)
+        else:
+            made = [heard[0].take for heard in auditions(player, batch, best_of)]
+        for take in made:
             yield judged_part(take.audio)
         done = min(start + TOGETHER, len(requests))
         print(f"{done} of {len(requests)} takes made", file=sys.stderr, flush=True)
+
+
+def add_choosing(parser: argparse.ArgumentParser) -> None:
+    """The options of a benchmark for takes as a person may ask for them."""
+    parser.add_argument("--best-of", type=int, default=1, help="so many takes for each of them")
+    parser.add_argument("--in-time", action="store_true", help="stretched to the tempo asked for")
 
 
 def judged_part(audio: Audio) -> FloatArray:
