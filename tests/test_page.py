@@ -34,6 +34,7 @@ from cadenza.jobs.queue import Job
 from cadenza.jobs.worker import Worker
 from cadenza.model import Model
 from cadenza.studio.session import Session
+from cadenza.take import read_recipe
 from cadenza.types import Audio
 from tests import separators
 from tests.command import run
@@ -187,6 +188,26 @@ def test_making_playing_and_again_with_changes(page: Page, tmp_path: Path) -> No
     expect(page.locator("#take [name=seed]")).to_have_value("7")
     page.reload()
     expect(page.locator("#pieces > li").first.locator("h3")).to_have_text(PROMPT)
+
+
+@pytest.mark.parametrize("page", ["phone"], indirect=True)
+def test_the_better_of_two_takes_in_tempo(page: Page, tmp_path: Path) -> None:
+    page.locator("#prompt").fill("techno, 126 bpm")
+    page.locator("[name=duration]").fill("2")
+    page.locator("[name=best_of]").fill("2")
+    page.locator("[name=in_time]").check()
+    piece = asked(page, page.locator("text=Make a file").first)
+    expect(piece.locator(".state")).to_contain_text("done")
+    piece.locator("summary").click()
+    expect(piece.locator("details")).to_contain_text("best_of: 2")
+    expect(piece.locator("button", has_text="auditions.json")).to_be_visible()
+    music = tmp_path / "music.wav"
+    assert saved(page, piece.locator("button", has_text="music.wav"), music).duration == 2
+    assert read_recipe(music).in_time
+    page.reload()
+    page.locator("#pieces > li").first.locator("button", has_text="Again with changes").click()
+    expect(page.locator("[name=best_of]")).to_have_value("2")
+    expect(page.locator("[name=in_time]")).to_be_checked()
 
 
 @pytest.mark.parametrize("page", ["phone"], indirect=True)
