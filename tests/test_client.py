@@ -58,7 +58,10 @@ def test_it_is_the_model_it_plays(client: Client, torch_nano: Model) -> None:
 
 
 def test_takes_are_those_made_here(client: Client, torch_nano: Model, tmp_path: Path) -> None:
-    asked = [GenerateRequest(f"jazz {n}", duration=0.4, seed=n, top_p=0.9) for n in range(3)]
+    asked = [
+        GenerateRequest(f"jazz {n}, 120 bpm", duration=0.4, seed=n, top_p=0.9, in_time=n == 2)
+        for n in range(3)
+    ]
     seen: list[tuple[int, int]] = []
     there = client.generate_batch(asked, lambda done, total: seen.append((done, total)))
     for take, expected in zip(there, torch_nano.generate_batch(asked), strict=True):
@@ -86,6 +89,8 @@ def test_errors_are_those_of_the_library(client: Client, service: Service) -> No
         client.generate("")
     with pytest.raises(OptionError, match="not of 'x'"):
         client.generate_batch(["x"])  # type: ignore[list-item]
+    with pytest.raises(OptionError, match="before its tempo is known"):
+        client.stream("jazz, 120 bpm", 1.0, in_time=True)
     with pytest.raises(OptionError, match="cannot follow a melody"):
         client.generate("x", melody=sine(0.5))
     with pytest.raises(OptionError, match="top-k is 100000"):

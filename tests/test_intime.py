@@ -4,6 +4,7 @@ recipe makes it again."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import cadenza
 from cadenza.beats import analyse
 from cadenza.errors import OptionError
 from cadenza.model import Model
+from cadenza.show.facts import recipe_rows
 from cadenza.studio.align import FADE_OUT, MOST_STRETCH
 from cadenza.studio.intime import frames_to_make, frames_wanted, in_time
 from cadenza.take import read_recipe
@@ -126,6 +128,8 @@ def test_a_file_in_time_is_verified_and_made_again(torch_nano: Model, tmp_path: 
     file = take.save(tmp_path / "a.flac")
     made = cadenza.verify(file, model=torch_nano)
     assert made.same and made.take.recipe == read_recipe(file) == take.recipe
+    assert "in time" in dict(recipe_rows(take.recipe))
+    assert "in time" not in dict(recipe_rows(replace(take.recipe, in_time=False)))
     np.testing.assert_allclose(made.take.audio.samples, take.audio.samples, atol=1e-6)
     as_played = cadenza.again(file, model=torch_nano, in_time=False)
     assert as_played.audio.duration == 3.0 and not as_played.recipe.in_time
