@@ -13,7 +13,7 @@ from benchmarks.features import RATE
 from benchmarks.pieces import EXCERPT_SECONDS
 from benchmarks.prompts import Prompt
 from cadenza.audio import resample, to_channels
-from cadenza.studio.audition import auditions
+from cadenza.studio.audition import play
 from cadenza.types import Audio, FloatArray
 
 TOGETHER = 16
@@ -48,12 +48,9 @@ def takes(
     ]
     for start in range(0, len(requests), TOGETHER):
         batch = requests[start : start + TOGETHER]
-        if best_of == 1:
-            made = player.generate_batch(batch)
-        else:
-            made = [heard[0].take for heard in auditions(player, batch, best_of)]
-        for take in made:
-            yield judged_part(take.audio)
+        made, _ = play(player, batch, best_of)
+        for best, *_ in made:
+            yield judged_part(best.audio)
         done = min(start + TOGETHER, len(requests))
         print(f"{done} of {len(requests)} takes made", file=sys.stderr, flush=True)
 

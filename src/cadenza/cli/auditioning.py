@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,25 +10,8 @@ from cadenza.cli import showing
 from cadenza.cli.places import takes_at
 
 if TYPE_CHECKING:
-    from cadenza.model import Model
-    from cadenza.request import GenerateRequest
     from cadenza.studio.audition import Heard
     from cadenza.take import Take
-
-
-def play(
-    model: Model,
-    requests: Sequence[GenerateRequest],
-    best_of: int,
-    progress: Callable[[int, int], None],
-) -> tuple[list[list[Take]], list[list[Heard]]]:
-    """The takes of each request, the best first, and where there are several, what is heard."""
-    if best_of == 1:
-        return [[take] for take in model.generate_batch(requests, progress)], []
-    from cadenza.studio.audition import auditions
-
-    heard = auditions(model, requests, best_of, progress)
-    return [[one.take for one in ranking] for ranking in heard], heard
 
 
 def save(

@@ -56,7 +56,7 @@ def generate(
     loading: dict[str, Any],
 ) -> None:
     """Turn prompts into music, one file each."""
-    from cadenza.studio.audition import check_count
+    from cadenza.studio.audition import check_count, play
 
     started = time.monotonic()
     check_count(best_of)
@@ -79,7 +79,7 @@ def generate(
             def share(done: int, total: int, first: int = first, size: int = len(requests)) -> None:
                 progress(first * total + done * size, len(jobs) * total)
 
-            groups, heard = auditioning.play(loaded, requests, best_of, share)
+            groups, heard = play(loaded, requests, best_of, share)
             rankings += heard
             for takes, place in zip(groups, places[first:], strict=False):
                 written += auditioning.save(takes[:kept], place, format, loudness, recipe)

@@ -96,6 +96,24 @@ def auditions(
     return [ranked(made[number * count : (number + 1) * count]) for number in range(len(requests))]
 
 
+def play(
+    player: Player,
+    requests: Sequence[GenerateRequest],
+    count: int,
+    progress: Progress | None = None,
+) -> tuple[list[list[Take]], list[list[Heard]]]:
+    """The takes of each request, the best first, and where there are several, what is heard: a
+    single one is not listened to.
+
+    Raises:
+        CadenzaError: as for :func:`auditions`.
+    """
+    if count == 1:
+        return [[take] for take in player.generate_batch(requests, progress)], []
+    heard = auditions(player, requests, count, progress)
+    return [[one.take for one in ranking] for ranking in heard], heard
+
+
 def check_count(count: int) -> None:
     """Refuse a number of takes that nobody can want.
 

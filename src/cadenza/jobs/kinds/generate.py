@@ -14,7 +14,7 @@ from cadenza.files import write_atomically
 from cadenza.jobs.asking import Asked, asked, told
 from cadenza.jobs.kinds.kind import Kind, Work
 from cadenza.request import BUFFER, GenerateRequest, check_stream
-from cadenza.studio.audition import auditions
+from cadenza.studio.audition import play
 
 MOST_TAKES = 8  # that one job may ask for
 
@@ -74,12 +74,9 @@ Listen = asked(GenerateRequest, "Listen", ListenBase, MUSIC, WHOLE)
 
 def _run(request: Any, work: Work) -> None:
     asked_for = GenerateRequest(**work.options(request))
-    if request.best_of == 1:
-        [take] = work.model.generate_batch([asked_for], work.progress)
-    else:
-        [heard] = auditions(work.model, [asked_for], request.best_of, work.progress)
-        take = heard[0].take
-        scores = json.dumps([one.facts for one in heard], ensure_ascii=False)
+    [[take, *_]], rankings = play(work.model, [asked_for], request.best_of, work.progress)
+    for ranking in rankings:
+        scores = json.dumps([one.facts for one in ranking], ensure_ascii=False)
         write_atomically(work.folder / "auditions.json", scores.encode())
     name = f"music{FORMATS[request.format].suffix}"
     take.save(work.folder / name, request.format, request.loudness, recipe=True)
