@@ -21,7 +21,7 @@ from training.corpus.drums import GROOVES
 from training.corpus.genres import GENRES, SOLOS
 from training.corpus.harmony import SCALES, harmony
 from training.corpus.instruments import INSTRUMENTS, KITS
-from training.corpus.piece import HELD_OUT, PITCH_NAMES, Chord, Piece, Section, Track
+from training.corpus.piece import CROSSED, HELD_OUT, PITCH_NAMES, Chord, Piece, Section, Track
 from training.corpus.render import PRODUCTIONS, Renderer
 from training.corpus.score import Event, perform
 from training.corpus.words import (
@@ -95,6 +95,20 @@ def test_a_seed_is_a_piece(pieces: list[Piece]) -> None:
     assert Piece.from_json(pieces[3].to_json()) == pieces[3]
     bare = Piece.from_json(pieces[3].to_json(notes=False))
     assert bare == pieces[3].without_notes() and bare.instruments == pieces[3].instruments
+
+
+def test_crossed_bands_are_led_by_instruments_of_other_genres() -> None:
+    crossed = [compose(seed, 8.0) for seed in range(CROSSED, CROSSED + 80)]
+    foreign = 0
+    for piece in crossed:
+        genre = GENRES[piece.genre]
+        lead = next(track for track in piece.tracks if track.role == "melody")
+        own = {*genre.leads, *(name for part in genre.parts for name in part.instruments)}
+        foreign += lead.instrument not in own
+        assert not piece.solo and lead.instrument in INSTRUMENTS
+    assert foreign > 50
+    drums = [piece.has_drums for piece in crossed if GENRES[piece.genre].grooves]
+    assert 0.3 < np.mean(drums) < 0.8
 
 
 def test_the_facts_are_in_their_ranges(pieces: list[Piece]) -> None:
@@ -320,7 +334,7 @@ def test_captions_say_nothing_false(pieces: list[Piece]) -> None:
         for word in ("slow", "very slow", "mid-tempo", "fast", "very fast", "frantic")
     }
     seen: collections.Counter[str] = collections.Counter()
-    for piece in pieces:
+    for piece in [*pieces, *(compose(seed, 8.0) for seed in range(CROSSED, CROSSED + 60))]:
         for _ in range(6):
             text = caption(piece, rng)
             lower = text.lower()

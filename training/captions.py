@@ -67,9 +67,9 @@ def main() -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(arguments.codes)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for number in range(arguments.shards):
-        place = arguments.out / f"captions-{number:05d}.npz"
+        first = arguments.first_seed + number * PIECES_IN_SHARD
+        place = arguments.out / f"captions-{first:09d}.npz"
         if not place.exists():
-            first = arguments.first_seed + number * PIECES_IN_SHARD
             pieces = [compose(first + seed) for seed in range(PIECES_IN_SHARD)]
             write_shard(place, pieces, tokenizer)
             print(place.name, flush=True)

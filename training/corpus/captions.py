@@ -8,15 +8,20 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from training.corpus.compose import compose
-from training.corpus.piece import PITCH_NAMES, Piece
+from training.corpus.instruments import INSTRUMENTS
+from training.corpus.piece import PITCH_NAMES, Piece, Track
 from training.corpus.words import (
     ALONE,
+    CHARACTER_WORDS,
     DENSITY_WORDS,
+    ERAS,
+    FIGURE_WORDS,
     GENRE_WORDS,
     GROOVE_WORDS,
     INSTRUMENT_WORDS,
     MODE_WORDS,
     PRODUCTION_WORDS,
+    REMARKS,
     SCENES,
     SLOW_ONLY,
     TEMPO_WORDS,
@@ -65,6 +70,10 @@ _PLURAL = (
     "chords",
     "riffs",
     "oohs",
+    "guitars",
+    "violins",
+    "trumpets",
+    "synthesizers",
     "vibes",
     "mallets",
     "bleeps",
@@ -83,10 +92,12 @@ def caption(piece: Piece, rng: np.random.Generator) -> str:
     kind = rng.random()
     if kind < 0.14:
         text = _few_words(piece, rng)
-    elif kind < 0.58:
+    elif kind < 0.46:
         text = _tags(piece, rng)
-    else:
+    elif kind < 0.72 or piece.solo:
         text = _sentence(piece, rng)
+    else:
+        text = _description(piece, rng)
     return _styled(text, rng)
 
 
@@ -324,6 +335,59 @@ def _sentence(piece: Piece, rng: np.random.Generator) -> str:
             ),
         )
     return text
+
+
+def _description(piece: Piece, rng: np.random.Generator) -> str:
+    """A band as people describe one to a program: with adjectives, and more than can be heard."""
+    words = [
+        word
+        for word, chance in (
+            (_mood(piece, rng), 0.45),
+            (_tempo_word(piece, rng), 0.2),
+            (_pick(rng, ERAS), 0.25),
+        )
+        if rng.random() < chance
+    ]
+    noun = _pick(rng, _NOUNS)
+    head = " ".join([*words, _genre(piece, rng), noun])
+    if noun != "music" and rng.random() < 0.4:
+        head = _with_article(head)
+    lead, *others = piece.tracks if rng.random() < 0.9 else rng.permutation(piece.tracks)
+    rng.shuffle(others)
+    tracks = [lead, *others[: int(rng.integers(0, 3))]]
+    players = list(dict.fromkeys(_in_character(track, rng) for track in tracks))
+    listed = ", ".join(players)
+    if len(players) > 1:
+        listed = f"{', '.join(players[:-1])} and {players[-1]}"
+    text = head
+    if rng.random() < 0.9:
+        text += _pick(
+            rng, (f" with {listed}", f", {listed}", f" featuring {listed}", f": {listed}")
+        )
+    parts = []
+    for make, chance in (
+        (lambda: _pick(rng, REMARKS), 0.4),
+        (lambda: _colour(piece, rng), 0.25),
+        (lambda: _tempo(piece, rng), 0.4),
+        (lambda: f"{_mood(piece, rng)} {_pick(rng, ('mood', 'feel', 'vibe', 'atmosphere'))}", 0.2),
+        (lambda: "" if piece.lead == "drums" else _key(piece, rng), 0.15),
+    ):
+        if rng.random() < chance:
+            parts.append(make())
+    separator = _pick(rng, (". ", ", ", ", "))
+    return separator.join([text, *filter(None, parts)])
+
+
+def _in_character(track: Track, rng: np.random.Generator) -> str:
+    """The name of its instrument, with an adjective before it or what it plays behind it."""
+    words = INSTRUMENT_WORDS[track.instrument]
+    name = words[0] if rng.random() < 0.5 else _pick(rng, words)
+    family = "drums" if track.is_drum else INSTRUMENTS[track.instrument].family
+    if family in CHARACTER_WORDS and rng.random() < 0.6:
+        name = f"{_pick(rng, CHARACTER_WORDS[family])} {name}"
+    if track.role in FIGURE_WORDS and not name.endswith(_PLURAL) and rng.random() < 0.3:
+        return f"{name} {_pick(rng, FIGURE_WORDS[track.role])}"
+    return _with_article(name) if rng.random() < 0.3 else name
 
 
 def _key_phrase(piece: Piece, rng: np.random.Generator) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from training.corpus.genres import GENRES, SOLOS, Genre, Solo
 from training.corpus.harmony import harmony
 from training.corpus.instruments import INSTRUMENTS, KITS
 from training.corpus.melody import Melodist, Voice
-from training.corpus.piece import Chord, Piece, Section, Track
+from training.corpus.piece import CROSSED, HELD_OUT, Chord, Piece, Section, Track
 from training.corpus.score import Event, Span, perform
 
 SOLO_SHARE = 0.38
@@ -71,6 +71,9 @@ _QUIET = {
 }
 
 
+_LEADS = tuple(dict.fromkeys(lead for genre in GENRES.values() for lead in genre.leads))
+
+
 @dataclass(frozen=True)
 class _Plan:
     """The facts that every part needs."""
@@ -97,9 +100,10 @@ class _Line:
 def compose(seed: int, duration: float = 32.0) -> Piece:
     """The piece of that seed; the same seed and ``duration`` (seconds) give the same piece."""
     rng = np.random.default_rng(seed)
-    solo = _weighted(rng, SOLOS) if rng.random() < SOLO_SHARE else None
+    crossed = CROSSED <= seed < HELD_OUT
+    solo = _weighted(rng, SOLOS) if rng.random() < SOLO_SHARE and not crossed else None
     name = _pick(rng, solo.genres if solo else tuple(GENRES))
-    genre = GENRES[name]
+    genre = _crossed(GENRES[name]) if crossed else GENRES[name]
     tempo = float(rng.integers(genre.tempo[0], genre.tempo[1] + 1))
     mode = "major" if rng.random() < genre.major else "minor"
     tonic = int(rng.integers(12))
@@ -199,6 +203,14 @@ def _moods(rng: np.random.Generator, genre: Genre, mode: str, tempo: float) -> t
     moods = [mood for mood in genre.moods[mode] if mood not in unfit]
     count = min(len(moods), int(rng.integers(1, 4)))
     return tuple(str(mood) for mood in rng.choice(moods, count, replace=False)) if count else ()
+
+
+def _crossed(genre: Genre) -> Genre:
+    """The genre led by what leads any, with drums or without.
+
+    A model that heard each instrument in its own genres alone takes the genre for the instrument.
+    """
+    return replace(genre, leads=_LEADS, lead_chance=1.0, drums=0.6 if genre.grooves else 0.0)
 
 
 def _form(

@@ -9,6 +9,9 @@ from typing import Any
 
 from cadenza.types import Note
 
+CROSSED = 700_000_000
+"""Seeds from here to ``HELD_OUT`` are bands whose lead is one of any genre."""
+
 HELD_OUT = 10**9
 """Seeds from here on are never trained on."""
 

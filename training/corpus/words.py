@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in text.split(","))
+def _words(text: str, between: str = ",") -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(between))
 
 
 GENRE_WORDS: dict[str, tuple[str, ...]] = {
@@ -86,15 +86,17 @@ INSTRUMENT_WORDS: dict[str, tuple[str, ...]] = {
     "accordion": _words("accordion, squeezebox"),
     "harmonica": _words("harmonica, blues harp, mouth organ"),
     "nylon guitar": _words(
-        "nylon guitar, classical guitar, acoustic guitar, spanish guitar, guitar"
+        "nylon guitar, classical guitar, acoustic guitar, spanish guitar, guitar, guitars"
     ),
-    "acoustic guitar": _words("acoustic guitar, steel-string guitar, guitar, fingerpicked guitar"),
+    "acoustic guitar": _words("acoustic guitar, steel-string guitar, guitar, acoustic guitars"),
     "twelve-string guitar": _words("twelve-string guitar, 12-string guitar, acoustic guitar"),
     "ukulele": _words("ukulele, uke"),
     "jazz guitar": _words("jazz guitar, electric guitar, mellow guitar, hollow-body guitar"),
-    "clean guitar": _words("electric guitar, clean guitar, clean electric guitar"),
+    "clean guitar": _words("electric guitar, clean guitar, guitar, electric guitars"),
     "funk guitar": _words("electric guitar, wah guitar, funky guitar, rhythm guitar"),
-    "overdriven guitar": _words("electric guitar, overdriven guitar, crunchy guitar, rock guitar"),
+    "overdriven guitar": _words(
+        "electric guitar, overdriven guitar, electric guitars, rock guitar, guitars"
+    ),
     "distorted guitar": _words(
         "distorted guitar, distorted electric guitar, heavy guitar, guitar riffs, electric guitar"
     ),
@@ -105,7 +107,7 @@ INSTRUMENT_WORDS: dict[str, tuple[str, ...]] = {
     "slap bass": _words("slap bass, funky bass, bass guitar, slapped bass"),
     "synth bass": _words("synth bass, bass, deep bass, electronic bass"),
     "acid bass": _words("acid bass, synth bass, bass, 303 bass"),
-    "violin": _words("violin, violin, bowed violin"),
+    "violin": _words("violin, violin, bowed violin, violins"),
     "fiddle": _words("fiddle, violin, folk fiddle"),
     "viola": _words("viola, strings"),
     "cello": _words("cello, violoncello"),
@@ -117,7 +119,7 @@ INSTRUMENT_WORDS: dict[str, tuple[str, ...]] = {
     "synth strings": _words("synth strings, string pad, synth pad"),
     "choir": _words("choir, voices, choral voices, ahh choir"),
     "voices": _words("voices, vocal oohs, choir"),
-    "trumpet": _words("trumpet, bright trumpet"),
+    "trumpet": _words("trumpet, bright trumpet, trumpets"),
     "muted trumpet": _words("muted trumpet, trumpet, harmon mute trumpet"),
     "trombone": _words("trombone, brass"),
     "french horn": _words("french horn, horns, brass"),
@@ -136,12 +138,12 @@ INSTRUMENT_WORDS: dict[str, tuple[str, ...]] = {
     "square lead": _words(
         "square wave, chip synth, 8-bit synth, pulse wave, chiptune lead, bleeps"
     ),
-    "saw lead": _words("synth, saw lead, synth lead, analog synth"),
-    "synth lead": _words("synth lead, synth, synthesizer, lead synth"),
-    "pulse lead": _words("synth lead, synth, analog synthesizer"),
+    "saw lead": _words("synth, saw lead, synth lead, analog synth, synths, synthesizers"),
+    "synth lead": _words("synth lead, synth, synthesizer, lead synth, synthesizers, synths"),
+    "pulse lead": _words("synth lead, synth, analog synthesizer, synthesizer"),
     "sine lead": _words("sine synth, synth lead, whistling synth"),
     "warm pad": _words("pads, warm pad, synth pad, warm synth pads"),
-    "polysynth": _words("polysynth, synth, analog synth, synth chords"),
+    "polysynth": _words("polysynth, synth, analog synth, synth chords, synths"),
     "space pad": _words("space pad, pads, synth pad, airy pads"),
     "halo pad": _words("pads, shimmering pad, synth pad"),
     "sweep pad": _words("sweeping pad, pads, synth pad"),
@@ -272,4 +274,56 @@ ALONE = (
     "{x} stem",
     "a lone {x}",
     "{x} unaccompanied",
+)
+
+# How people call what they want to hear, by the family of an instrument; the rest has no word here.
+CHARACTER_WORDS: dict[str, tuple[str, ...]] = {
+    "piano": _words("soft, gentle, delicate, emotional, mellow, expressive, flowing, simple"),
+    "electric piano": _words("mellow, smooth, warm, dreamy, soft, jazzy"),
+    "guitar": _words("strummed, gentle, warm, soft, fingerpicked, bright, mellow, rhythmic"),
+    "electric guitar": _words(
+        "loud, powerful, screaming, twangy, bluesy, big, energetic, rhythmic"
+    ),
+    "sax": _words("smooth, soulful, sultry, powerful, bluesy, jazzy, groovy"),
+    "trumpet": _words("bold, bright, powerful, soulful, heroic"),
+    "brass": _words("bold, powerful, epic, punchy, heroic, funky"),
+    "synth lead": _words("retro, vibrant, melodic, catchy, pulsing, big, futuristic, bright"),
+    "synth pluck": _words("retro, vibrant, sparkling, pulsing, catchy"),
+    "synth pad": _words("ethereal, airy, dreamy, lush, soothing, floating, warm"),
+    "choir": _words("ethereal, epic, heavenly, haunting"),
+    "strings": _words("soaring, sweeping, lush, dramatic, emotional, orchestral"),
+    "violin": _words("soaring, emotional, expressive, haunting"),
+    "cello": _words("deep, emotional, expressive, haunting"),
+    "flute": _words("light, airy, gentle, breathy, delicate"),
+    "woodwind": _words("gentle, warm, expressive, light"),
+    "organ": _words("powerful, vintage, soulful, big"),
+    "mallets": _words("sparkling, delicate, light, tropical"),
+    "music box": _words("sparkling, delicate, magical"),
+    "harp": _words("delicate, flowing, magical"),
+    "chiptune": _words("retro, catchy, playful, old-school"),
+    "bass": _words("deep, groovy, strong, heavy, punchy, funky, booming, driving"),
+    "drums": _words("punchy, loud, heavy, driving, energetic, tight, hard-hitting, steady"),
+}
+
+# What an instrument plays, behind its name.
+FIGURE_WORDS: dict[str, tuple[str, ...]] = {
+    "melody": _words("melody, melodies, lead, lines, licks, hooks, theme"),
+    "chords": _words("chords, harmonies, chord progression"),
+    "arpeggio": _words("arpeggios, patterns"),
+    "bass": _words("line, lines, groove"),
+}
+
+ERAS = _words("80s, 90s, 70s, 60s, 2000s, modern, old-school, vintage, contemporary, retro")
+
+# What people add that no music can be measured by.
+REMARKS = _words(
+    "perfect for a podcast intro; perfect for a commercial; ideal for relaxing; for a vlog;"
+    "for a video game; with catchy melodies; with rich harmonies; with a catchy melody;"
+    "with a memorable hook; a sense of adventure; full of energy; full of emotion;"
+    "that tells a story; with a strong groove; high quality production; instrumental;"
+    "no vocals; evoking a journey; evoking nostalgia; inspiring and motivational;"
+    "great atmosphere; with intricate rhythms; that builds up slowly; royalty free;"
+    "background music; with a steady rhythm; well produced; with subtle textures;"
+    "like a film score; for dancing; with heartfelt melodies; with a dreamy atmosphere",
+    ";",
 )
