@@ -22,7 +22,7 @@ from benchmarks.labels import FIGURES
 from benchmarks.pieces import EXCERPT_SECONDS
 from benchmarks.prompts import SETS, Prompt
 from benchmarks.table import table, write_json
-from benchmarks.takes import add_choosing, takes
+from benchmarks.takes import add_choosing, chosen, takes
 from benchmarks.verdicts import (
     Verdict,
     accuracy,
@@ -123,14 +123,7 @@ def main() -> None:
     judge = judge_for(options.model)
     prompts = [prompt for prompt in SETS[options.prompts]() for _ in range(options.takes)]
     sounds = list(
-        takes(
-            options.model,
-            prompts,
-            options.duration,
-            options.guidance,
-            best_of=options.best_of,
-            in_time=options.in_time,
-        )
+        takes(options.model, prompts, options.duration, options.guidance, **chosen(options))
     )
     verdicts = judged(judge, prompts, sounds)
     rows = figures(judge, verdicts)
@@ -147,8 +140,7 @@ def main() -> None:
                 "model": options.model,
                 "prompts": options.prompts,
                 "guidance": options.guidance,
-                "best of": options.best_of,
-                "in time": options.in_time,
+                **chosen(options),
                 "figures": rows,
                 "takes": [
                     {

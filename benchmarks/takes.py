@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,12 +29,13 @@ def takes(
     precision: str = "auto",
     adapters: Mapping[str, float] | None = None,
     best_of: int = 1,
-    in_time: bool = False,
+    **options: Any,
 ) -> Iterator[FloatArray]:
     """A take of every prompt: mono ``[N]``, the ten seconds that are to be judged.
 
     Its seed is the place of the prompt, so that every run makes the same takes. Where it is the
-    best of several, that many seeds are a prompt's.
+    best of several, that many seeds are a prompt's. ``options`` are further fields of
+    ``GenerateRequest``.
     """
     player = cadenza.load(model, backend=backend, precision=precision, adapters=adapters)
     requests = [
@@ -42,7 +44,7 @@ def takes(
             duration=duration,
             guidance=guidance,
             seed=place * best_of,
-            in_time=in_time,
+            **options,
         )
         for place, prompt in enumerate(prompts)
     ]
@@ -59,6 +61,12 @@ def add_choosing(parser: argparse.ArgumentParser) -> None:
     """The options of a benchmark for takes as a person may ask for them."""
     parser.add_argument("--best-of", type=int, default=1, help="so many takes for each of them")
     parser.add_argument("--in-time", action="store_true", help="stretched to the tempo asked for")
+    parser.add_argument("--in-key", action="store_true", help="with more weight on the key")
+
+
+def chosen(options: argparse.Namespace) -> dict[str, Any]:
+    """What :func:`add_choosing` added, as :func:`takes` reads it."""
+    return {name: getattr(options, name) for name in ("best_of", "in_time", "in_key")}
 
 
 def judged_part(audio: Audio) -> FloatArray:

@@ -169,6 +169,7 @@ def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (["serve", "--executor", "slurm", "--folder", str(tmp_path)], "choose process or ray"),
         (["serve", "--results", "here", "--folder", str(tmp_path)], "lie at a URL"),
         (["serve", "--model", "nonsense", "--folder", str(tmp_path)], "no model named 'nonsense'"),
+        (["serve", "--device", "tpu", "--folder", str(tmp_path)], "unknown device 'tpu'"),
         (["serve", "--adapter", "nonsense", "--folder", str(tmp_path)], "no adapter nonsense"),
         (["worker", "--model", "nonsense", "--folder", str(tmp_path)], "no model named 'nonsense'"),
         (["keys", "revoke", "nobody", "--folder", str(tmp_path)], "there is no key"),

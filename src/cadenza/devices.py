@@ -7,6 +7,8 @@ import sys
 
 from cadenza.errors import DeviceError
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
 
 def choose_device(name: str) -> str:
     """``auto`` to a device of this machine; any other name to itself.
@@ -14,19 +16,15 @@ def choose_device(name: str) -> str:
     Raises:
         DeviceError: unknown, or not in this machine.
     """
+    if name not in DEVICES:
+        raise DeviceError(f"unknown device {name!r}: choose {', '.join(DEVICES)}")
     if name == "cpu" or (name == "auto" and not _may_have_cuda()):
         return "cpu"
     import torch
 
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return "cuda" if there["cuda"] else "cpu"
-    if name not in there:
-        raise DeviceError(f"unknown device {name!r}: choose auto, {', '.join(there)}")
     if not there[name]:
         raise DeviceError(f"this machine has no {name} that PyTorch can use: choose auto or cpu")
     return name

@@ -73,10 +73,13 @@ def load(name: str, loading: dict[str, Any], quiet: bool) -> Model:
 
 
 def find(name: str, loading: dict[str, Any], quiet: bool) -> None:
-    """Bring a model here, or refuse what is nowhere, at once: not after the seconds that torch
-    takes to load, nor in each worker of a server."""
+    """Bring a model here, or refuse what is nowhere, model or device, at once: not after the
+    seconds that torch takes to load, nor in each worker of a server."""
     from cadenza.checkpoints import read_adapters, resolve
+    from cadenza.devices import choose_device
 
+    if (device := loading.get("device", "auto")) != "auto":
+        choose_device(device)
     read_adapters(loading.get("adapters", {}))
     with progress(f"loading {name}", quiet) as callback:
         resolve(name, offline=loading.get("offline", False), progress=callback)
