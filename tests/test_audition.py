@@ -152,6 +152,9 @@ def test_takes_of_a_recipe_keep_its_prompt_and_its_text(tiny: Model, tmp_path: P
     take = tiny.generate("sad robot", duration=2.1, seed=5, enhance=True)
     path = take.save(tmp_path / "a.wav")
     assert take.recipe.text != take.recipe.prompt
-    for one in recipes.auditions(path, 2, model=tiny):
+    takes, heard = recipes.play_again(path, 2, model=tiny)
+    assert [one.take for one in heard] == takes
+    for one in heard:
         assert (one.take.recipe.prompt, one.take.recipe.text) == ("sad robot", take.recipe.text)
-    assert recipes.auditions(path, 1, model=tiny)[0].take.recipe == take.recipe
+    [same], unheard = recipes.play_again(path, 1, model=tiny)
+    assert same.recipe == take.recipe and not unheard

@@ -15,8 +15,7 @@ from cadenza.checkpoints import read_adapters
 from cadenza.errors import ModelError, RecipeError
 from cadenza.model import Model, load
 from cadenza.request import GenerateRequest, fingerprint
-from cadenza.studio.audition import Heard
-from cadenza.studio.audition import auditions as hear_takes
+from cadenza.studio.audition import Heard, play
 from cadenza.studio.intime import frames_wanted
 from cadenza.take import Take, read_recipe
 from cadenza.types import AdapterIdentity, Progress, Recipe, Source
@@ -62,7 +61,8 @@ def verify(
         )
     if model.identity.adapters != recipe.model.adapters:
         raise RecipeError(f"{path} was made with other adapters than the model has here")
-    return Verification(recipe, _make(model, recipe, Path(path).parent, {}, progress))
+    [take], _ = _played(model, recipe, Path(path).parent, 1, {}, progress)
+    return Verification(recipe, take)
 
 
 def load_for(recipe: Recipe, folder: Path, offline: bool) -> Model:
@@ -103,12 +103,11 @@ def again(
         RecipeError: no recipe, or a sound that it needs is gone.
         CadenzaError: as for :func:`cadenza.load` and :meth:`Model.generate`.
     """
-    recipe = read_recipe(path)
-    player = model or _model_of(recipe, path, offline)
-    return _make(player, recipe, Path(path).parent, changes, progress)
+    [take], _ = play_again(path, 1, model=model, offline=offline, progress=progress, **changes)
+    return take
 
 
-def auditions(
+def play_again(
     path: str | os.PathLike[str],
     count: int,
     *,
@@ -116,10 +115,9 @@ def auditions(
     offline: bool = False,
     progress: Progress | None = None,
     **changes: Any,
-) -> list[Heard]:
-    """``count`` takes in place of the one of :func:`again`, the best first, with their scores.
-
-    Their seeds are the recipe's and those that follow it.
+) -> tuple[list[Take], list[Heard]]:
+    """``count`` takes in place of the one of :func:`again`, the best first, and what is heard in
+    them where there are several. Their seeds are the recipe's and those that follow it.
 
     Raises:
         OptionError: a count out of bounds.
@@ -127,9 +125,7 @@ def auditions(
     """
     recipe = read_recipe(path)
     player = model or _model_of(recipe, path, offline)
-    request = _request(player, recipe, Path(path).parent, changes)
-    [heard] = hear_takes(player, [request], count, progress)
-    return [dataclasses.replace(one, take=_named(one.take, recipe, changes)) for one in heard]
+    return _played(player, recipe, Path(path).parent, count, changes, progress)
 
 
 def _model_of(recipe: Recipe, path: str | os.PathLike[str], offline: bool) -> Model:
@@ -171,11 +167,23 @@ def _find_adapter(added: AdapterIdentity, folder: Path) -> str:
     )
 
 
-def _make(
-    model: Model, recipe: Recipe, folder: Path, changes: dict[str, Any], progress: Progress | None
-) -> Take:
-    [take] = model.generate_batch([_request(model, recipe, folder, changes)], progress)
-    return _named(take, recipe, changes)
+def _played(
+    player: Model,
+    recipe: Recipe,
+    folder: Path,
+    count: int,
+    changes: dict[str, Any],
+    progress: Progress | None,
+) -> tuple[list[Take], list[Heard]]:
+    request = _request(player, recipe, folder, changes)
+    [takes], rankings = play(player, [request], count, progress)
+    takes = [_named(take, recipe, changes) for take in takes]
+    heard = [
+        dataclasses.replace(one, take=take)
+        for ranking in rankings
+        for one, take in zip(ranking, takes, strict=True)
+    ]
+    return takes, heard
 
 
 def _text_kept(changes: dict[str, Any]) -> bool:

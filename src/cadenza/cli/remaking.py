@@ -84,8 +84,7 @@ def again(
     loading: dict[str, Any],
 ) -> None:
     """Start from a file's recipe and change some of it."""
-    from cadenza.recipes import adapters_of, auditions, reference
-    from cadenza.recipes import again as make_again
+    from cadenza.recipes import adapters_of, play_again, reference
     from cadenza.studio.audition import check_count
     from cadenza.take import read_recipe
 
@@ -106,7 +105,6 @@ def again(
     begun = time.monotonic()
     with showing.progress(f"making {file.name} again", as_json) as progress:
         options |= {"model": loaded, "progress": progress}
-        heard = auditions(file, best_of, **options) if best_of > 1 else []
-        takes = [one.take for one in heard] or [make_again(file, **options)]
+        takes, heard = play_again(file, best_of, **options)
     written = auditioning.save(takes[:kept], place, format, loudness, recipe)
     report(written, time.monotonic() - begun, begun - started, as_json, [heard] if heard else [])
