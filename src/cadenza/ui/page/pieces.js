@@ -161,6 +161,22 @@ const mixed = (strips) =>
     .map((words) => words.filter(Boolean).join(" "))
     .join(", ");
 
+/** Why a take was chosen among others: what was heard in each, the best first. */
+const ranking = (takes) =>
+  element(
+    "details",
+    {},
+    element("summary", { textContent: `Chosen among ${takes.length} takes` }),
+    element(
+      "ol",
+      {},
+      ...takes.map(({ seed, total, heard, faults }) => {
+        const out = faults.length ? `, at fault: ${faults.join("; ")}` : "";
+        return element("li", { textContent: `Seed ${seed}: score ${Math.round(total)}, ${heard}${out}` });
+      }),
+    ),
+  );
+
 class Piece {
   constructor(job, use, fresh) {
     this.use = use;
@@ -277,6 +293,8 @@ class Piece {
     });
     if (this.job.kind === "loop") named.forEach((one) => this.stage.append(...this.player([one], true)));
     else this.stage.append(...this.player(named, false, stems.length && fileOf(source, "session.zip") && source));
+    const auditions = fileOf(this.job, "auditions.json");
+    if (auditions) this.stage.append(ranking(await get(auditions.url)));
     this.offer();
     for (const draw of this.drawings.splice(0)) draw();
   }
