@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import MusicgenForConditionalGeneration, PreTrainedTokenizerFast
 
 from cadenza.framecodec import FrameCodecConfig, FrameCodecModel, ResidualQuantizer
@@ -22,10 +23,10 @@ from training.codec.losses import reconstruction
 from training.corpus.captions import caption, caption_samples
 from training.corpus.compose import compose
 from training.corpus.piece import Piece
-from training.export import assemble
+from training.export import assemble, mean_of
 from training.language_model.codes import Captions, CodeCrops
 from training.language_model.facts import BeatHead, FactHeads, Facts, arrays_of
-from training.language_model.learner import Learner
+from training.language_model.learner import WEIGHTS, Learner
 from training.language_model.loss import delayed, hear
 from training.language_model.shape import nano_config
 from training.language_model.tokenizer import letters_of, train_tokenizer
@@ -322,12 +323,26 @@ def test_language_model_training_goes_on_where_it_stopped(
 def test_what_was_learned_is_exported(learner: Learner, encoded: Path, tmp_path: Path) -> None:
     learner.save(tmp_path)
     FrameCodecModel(learner.model.config.audio_encoder).save_pretrained(tmp_path / "codec")
-    assemble(tmp_path / "codec", encoded, tmp_path, tmp_path / "out")
+    assemble(tmp_path / "codec", encoded, [tmp_path], tmp_path / "out")
     model = MusicgenForConditionalGeneration.from_pretrained(tmp_path / "out", dtype=torch.float32)
     exported = model.state_dict()
     for name, weight in learner.average.items():
         torch.testing.assert_close(exported[name], weight, atol=1e-3, rtol=1e-3, msg=name)
     assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
+
+
+def test_the_mean_of_two_models_has_the_words_that_only_the_later_one_knows(
+    tmp_path: Path,
+) -> None:
+    earlier = {"words": torch.tensor([[1.0], [2.0]]), "norm": torch.tensor([4.0, 6.0])}
+    later = {"words": torch.tensor([[3.0], [6.0], [9.0]]), "norm": torch.tensor([0.0, 2.0])}
+    for name, weights in (("a", earlier), ("b", later)):
+        (tmp_path / name).mkdir()
+        save_file(weights, tmp_path / name / WEIGHTS)
+    mean = mean_of([tmp_path / "a", tmp_path / "b"])
+    assert mean["words"].tolist() == [[2.0], [4.0], [9.0]]
+    assert mean["norm"].tolist() == [2.0, 4.0]
+    assert all(torch.equal(mean_of([tmp_path / "b"])[name], later[name]) for name in later)
 
 
 def test_crops_wait_for_no_one_and_say_what_is_missing(tmp_path: Path, corpus: Path) -> None:

@@ -1,6 +1,7 @@
 """Put a trained codec and language model into one checkpoint folder in the published layout.
 
-``python -m training.export --codec DIR --codes DIR --language-model DIR --out DIR``
+``python -m training.export --codec DIR --codes DIR --language-model DIR --out DIR``. Of several
+language models, stages of one training, the mean of their weights is taken.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 from transformers import (
     EncodecFeatureExtractor,
     GenerationConfig,
@@ -21,26 +24,41 @@ from transformers import (
 )
 
 from cadenza.framecodec import FrameCodecModel
+from training.language_model.learner import WEIGHTS
 from training.language_model.shape import nano_config
 
 MODEL_CARD = Path(__file__).with_name("model_card.md")
 
 
-def assemble(codec_folder: Path, codes: Path, language_model: Path, out: Path) -> None:
+def mean_of(folders: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of language models' weights. Words that only later ones know have their rows at the
+    end of the table, and these are the means of those."""
+    models = [load_file(folder / WEIGHTS) for folder in folders]
+    means = {}
+    for name in models[-1]:
+        tables = [model[name] for model in models]
+        means[name] = tables[-1].clone()
+        for length in sorted({len(table) for table in tables}, reverse=True):
+            known = [table[:length] for table in tables if len(table) >= length]
+            means[name][:length] = torch.stack(known).mean(0)
+    return means
+
+
+def assemble(codec_folder: Path, codes: Path, language_models: Sequence[Path], out: Path) -> None:
     """Write the checkpoint in half precision; an older one at ``out`` is replaced at the end."""
     codec = FrameCodecModel.from_pretrained(codec_folder, dtype=torch.float32)
     codec.config._name_or_path = ""  # where it lay is nobody's business
     tokenizer = PreTrainedTokenizerFast.from_pretrained(codes)
     model = MusicgenForConditionalGeneration(nano_config(codec.config, len(tokenizer)))
     model.audio_encoder.load_state_dict(codec.state_dict())
-    learned = load_file(language_model / "language_model.safetensors")
+    learned = mean_of(language_models)
     missing = {
         name
         for name, weight in model.named_parameters()
         if name not in learned and not name.startswith("audio_encoder.")
     }
     if missing:
-        raise ValueError(f"{language_model} lacks {', '.join(sorted(missing))}")
+        raise ValueError(f"{language_models[-1]} lacks {', '.join(sorted(missing))}")
     model.load_state_dict(learned, strict=False)
     special = model.config.decoder.vocab_size
     model.config.decoder.decoder_start_token_id = special
@@ -68,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
     parser.add_argument("--codec", type=Path, required=True)
     parser.add_argument("--codes", type=Path, required=True, help="the folder of the tokenizer")
-    parser.add_argument("--language-model", type=Path, required=True)
+    parser.add_argument("--language-model", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     assemble(arguments.codec, arguments.codes, arguments.language_model, arguments.out)
