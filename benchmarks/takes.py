@@ -61,12 +61,11 @@ def add_choosing(parser: argparse.ArgumentParser) -> None:
     """The options of a benchmark for takes as a person may ask for them."""
     parser.add_argument("--best-of", type=int, default=1, help="so many takes for each of them")
     parser.add_argument("--in-time", action="store_true", help="stretched to the tempo asked for")
-    parser.add_argument("--in-key", action="store_true", help="with more weight on the key")
 
 
 def chosen(options: argparse.Namespace) -> dict[str, Any]:
     """What :func:`add_choosing` added, as :func:`takes` reads it."""
-    return {name: getattr(options, name) for name in ("best_of", "in_time", "in_key")}
+    return {name: getattr(options, name) for name in ("best_of", "in_time")}
 
 
 def judged_part(audio: Audio) -> FloatArray:

@@ -27,8 +27,6 @@ from cadenza.request import (
 )
 from cadenza.streaming import Performance, Producer, Solo, Sounding, SteadyLevel, Stream
 from cadenza.studio.asked import asked as read_prompt
-from cadenza.studio.asked import in_other_keys
-from cadenza.studio.inkey import stressed
 from cadenza.studio.intime import frames_to_make, in_time
 from cadenza.studio.session import Session
 from cadenza.take import Take
@@ -305,16 +303,13 @@ class Model:
     def _prepare(self, request: GenerateRequest) -> Request:
         """Texts and sounds to what the engine reads."""
         sampling = request.sampling(self._backend.shape.vocabulary)
-        tune = self._tune(request)
-        conditioning = self._condition(request.text, tune)
-        others = [self._condition(text, tune) for text in _other_keys(request)]
+        conditioning = self._condition(request.text, self._tune(request))
         if sampling.guidance == 1:
             unconditional = None
         elif request.negative is not None:
             unconditional = self._condition(request.negative, None)
         else:
             unconditional = self._machine.unconditional(conditioning)
-        conditioning = stressed(conditioning, others)
         frames = self._frames(request.duration)
         if _tempo(request) is not None:
             frames = frames_to_make(frames)
@@ -375,7 +370,6 @@ class Model:
             codes_sha256=codes.sha256,
             melody=None if request.melody_sound is None else request.melody_sound.source,
             continued=_continued(request),
-            in_key=bool(_other_keys(request)),
             in_time=tempo is not None,
         )
         return Take(audio, codes, recipe)
@@ -384,11 +378,6 @@ class Model:
 def _tempo(request: GenerateRequest) -> float | None:
     """What the take is to be stretched to, in beats a minute."""
     return read_prompt(request.text).tempo if request.in_time and request.text else None
-
-
-def _other_keys(request: GenerateRequest) -> list[str]:
-    """The prompts that its key is to be told from, where it is to count more."""
-    return in_other_keys(request.text) if request.in_key and request.text else []
 
 
 def _continued(request: GenerateRequest) -> Source | None:

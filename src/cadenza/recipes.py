@@ -212,7 +212,6 @@ def _request(
         "temperature": sampling.temperature,
         "top_k": sampling.top_k,
         "top_p": sampling.top_p,
-        "in_key": recipe.in_key,
         "in_time": recipe.in_time,
     }
     for name, source in (("melody", recipe.melody), ("beginning", recipe.continued)):

@@ -54,7 +54,6 @@ class GenerateRequest:
     melody: Sound | Audio | str | os.PathLike[str] | None = None  # the tune to follow
     beginning: Codes | Sound | Audio | str | os.PathLike[str] | None = None  # what to go on from
     enhance: bool = False  # add what the prompt leaves open, see cadenza.prompting
-    in_key: bool = False  # let the key that the prompt names count more, if it names one
     in_time: bool = False  # stretch the take to the tempo that the prompt names, if it names one
 
     def __post_init__(self) -> None:

@@ -252,7 +252,6 @@ class Recipe:
     codes_sha256: str = ""
     melody: Source | None = None
     continued: Source | None = None
-    in_key: bool = False  # the key in the text counted more
     in_time: bool = False  # the sound was stretched to the tempo in the text, and cut
     format: int = field(default=RECIPE_FORMAT)
 

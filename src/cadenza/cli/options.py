@@ -82,15 +82,6 @@ MUSIC: dict[str, Any] = {
         bool | None,
         typer.Option("--enhance", help="Add what the prompt leaves open.", rich_help_panel=_MUSIC),
     ],
-    "in_key": Annotated[
-        bool | None,
-        typer.Option(
-            "--in-key/--key-as-read",
-            help="Whether the key that the prompt names counts more than its other words.",
-            show_default="as read, or as the recipe has it",
-            rich_help_panel=_MUSIC,
-        ),
-    ],
 }
 
 # The field that a stream cannot have.

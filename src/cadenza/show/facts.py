@@ -53,8 +53,6 @@ def recipe_rows(recipe: Recipe | None) -> list[tuple[str, str]]:
     for name, source in (("melody", recipe.melody), ("continued", recipe.continued)):
         if source is not None:
             rows.append((name, source.path or "a sound that was no file"))
-    if recipe.in_key:
-        rows.append(("in key", "the key in the prompt counted more"))
     if recipe.in_time:
         rows.append(("in time", "stretched to the tempo in the prompt"))
     return rows

@@ -22,7 +22,6 @@ _KEY = re.compile(
 )
 _WALTZ = re.compile(r"\b3/4\b|\bwaltz", re.IGNORECASE)
 _TONICS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-_SPELT = {0: "ABCDEFG", 1: "ACDFG", -1: "ABDEG"}  # letters that are written so, by bend
 _BENDS = {"#": 1, "♯": 1, "sharp": 1, "b": -1, "♭": -1, "flat": -1}
 
 
@@ -49,21 +48,6 @@ def asked(prompt: str) -> Asked:
     parts = re.split(r"[,;]", _KEY.sub("", _TEMPO.sub("", prompt)))
     style = ", ".join(filter(None, (" ".join(part.split()) for part in parts)))
     return Asked(beats, _key(key) if key else None, 3 if _WALTZ.search(prompt) else 4, style)
-
-
-def in_other_keys(prompt: str) -> list[str]:
-    """The prompt in every other key of its mode that is spelt alike: naturals for a natural,
-    sharps for a sharp, flats for a flat. None where it names no key."""
-    match = _KEY.search(prompt)
-    if match is None:
-        return []
-    letter, bend = match[1], match[2] or ""
-    letters = _SPELT[_BENDS.get(bend.strip(" -"), 0)]
-    names = [(other.lower() if letter.islower() else other) for other in letters]
-    end = match.end(2 if match[2] else 1)
-    return [
-        f"{prompt[: match.start(1)]}{name}{bend}{prompt[end:]}" for name in names if name != letter
-    ]
 
 
 def check_tempo(tempo: float) -> None:

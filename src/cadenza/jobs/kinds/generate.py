@@ -30,7 +30,6 @@ MUSIC = {
     "melody": "The upload whose tune to follow (melody models).",
     "beginning": "The upload to go on from.",
     "enhance": "Add what the prompt leaves open.",
-    "in_key": "Let the key that the prompt names count more, if it names one.",
     "in_time": "Stretch it to the tempo that the prompt names, if it names one.",
 }
 

@@ -110,13 +110,12 @@ const take = at("take");
 
 /** The options of a piece that differ from the server's own. */
 function options() {
-  const { negative, seed, guidance, temperature, enhance, in_key } = take.elements;
+  const { negative, seed, guidance, temperature, enhance } = take.elements;
   return {
     prompt: words(),
     guidance: Number(guidance.value),
     temperature: Number(temperature.value),
     enhance: enhance.checked,
-    in_key: in_key.checked,
     ...(negative.value.trim() && { negative: negative.value.trim() }),
     ...(seed.value && { seed: Number(seed.value) }),
   };
