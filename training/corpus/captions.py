@@ -158,8 +158,13 @@ def _instruments(piece: Piece, rng: np.random.Generator, most: int) -> str:
     chosen = ([lead] if lead else []) + others[: int(rng.integers(0 if lead else 1, most))]
     texts = list(dict.fromkeys(_instrument(piece, rng, name) for name in chosen))
     if len(texts) > 1 and rng.random() < 0.75:
-        return f"{', '.join(texts[:-1])} and {texts[-1]}"
+        return _listed(texts)
     return ", ".join(texts)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    *first, last = texts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _players(piece: Piece, rng: np.random.Generator, most: int = 3) -> str:
@@ -356,9 +361,7 @@ def _description(piece: Piece, rng: np.random.Generator) -> str:
     rng.shuffle(others)
     tracks = [lead, *others[: int(rng.integers(0, 3))]]
     players = list(dict.fromkeys(_in_character(track, rng) for track in tracks))
-    listed = ", ".join(players)
-    if len(players) > 1:
-        listed = f"{', '.join(players[:-1])} and {players[-1]}"
+    listed = _listed(players)
     text = head
     if rng.random() < 0.9:
         text += _pick(
