@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.labels import Labels
-from cadenza.evaluation.wishes import wishes_of
+from cadenza.studio.wishes import wishes_of
 from cadenza.types import Key
 
 PROMPTS = Path(__file__).with_name("prompts.toml")

@@ -27,7 +27,7 @@ from cadenza.evaluation.adherence import key_score, same_tempo, same_tempo_or_oc
 from cadenza.evaluation.drums import has_drums
 from cadenza.evaluation.embedding import SIZE, embed
 from cadenza.evaluation.frechet import Normal, distance, fitted
-from cadenza.evaluation.wishes import Wishes, wishes_of
+from cadenza.studio.wishes import Wishes, wishes_of
 from cadenza.take import Take
 from cadenza.types import Audio, Codes, Key, ModelIdentity, Recipe, Sampling
 from tests.command import run

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from cadenza.evaluation.wishes import wishes_of
+from cadenza.studio.wishes import wishes_of
 from training.corpus.captions import caption
 from training.corpus.compose import compose
 from training.corpus.piece import Piece

@@ -7,11 +7,13 @@ language models, stages of one training, the mean of their weights is taken.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import safetensors.numpy
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -23,9 +25,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from cadenza.files import write_atomically
 from cadenza.framecodec import FrameCodecModel
+from cadenza.studio.critic import FILE, pack
+from training.language_model.facts import FAMILIES, FRAME_RATE
 from training.language_model.learner import WEIGHTS
 from training.language_model.shape import nano_config
+from training.practice.listener import TEMPI, TempoNetwork
 
 MODEL_CARD = Path(__file__).with_name("model_card.md")
 
@@ -82,14 +88,39 @@ def assemble(codec_folder: Path, codes: Path, language_models: Sequence[Path], o
     print(f"{out}: {size / 1e6:.1f} MB, {model.num_parameters() / 1e6:.2f} million parameters")
 
 
+def add_critic(listener: Path, folder: Path) -> None:
+    """Put what ``training.practice.teach`` wrote beside the weights of a checkpoint.
+
+    What the critic takes from there itself, the codebooks, is left out.
+    """
+    weights = {
+        name: weight
+        for name, weight in safetensors.numpy.load_file(listener).items()
+        if not name.startswith("codec.")
+    }
+    told = TempoNetwork().range
+    facts = {
+        "families": FAMILIES,
+        "tempi": (float(TEMPI[0]), float(TEMPI[-1]), len(TEMPI)),
+        "told": (told.start, told.stop),
+        "frame_rate": FRAME_RATE,
+    }
+    content = safetensors.numpy.save(pack(weights), {"critic": json.dumps(facts)})
+    write_atomically(folder / FILE, content)
+    print(f"{folder / FILE}: {len(content) / 1e6:.2f} MB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
     parser.add_argument("--codec", type=Path, required=True)
     parser.add_argument("--codes", type=Path, required=True, help="the folder of the tokenizer")
     parser.add_argument("--language-model", type=Path, nargs="+", required=True)
+    parser.add_argument("--critic", type=Path, help="what training.practice.teach wrote")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     assemble(arguments.codec, arguments.codes, arguments.language_model, arguments.out)
+    if arguments.critic is not None:
+        add_critic(arguments.critic, arguments.out)
 
 
 if __name__ == "__main__":

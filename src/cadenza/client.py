@@ -121,6 +121,10 @@ class Client:
         fields = ("name", "revision", "sha256", "licence", "adapters")
         return ModelIdentity.from_dict({name: known[name] for name in fields})
 
+    @property
+    def critic(self) -> None:
+        """None here: codes stay where they are made, and sound is heard by the rules for it."""
+
     # ── What it makes ───────────────────────────────────────────────────────────────────────────
 
     def generate(

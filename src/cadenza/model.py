@@ -6,7 +6,9 @@ import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from threading import Lock
 from typing import Any, cast
 
@@ -27,6 +29,7 @@ from cadenza.request import (
 )
 from cadenza.streaming import Performance, Producer, Solo, Sounding, SteadyLevel, Stream
 from cadenza.studio.asked import asked as read_prompt
+from cadenza.studio.critic import Critic, critic_in
 from cadenza.studio.intime import frames_to_make, in_time
 from cadenza.studio.session import Session
 from cadenza.take import Take
@@ -83,7 +86,7 @@ def load(
     device = choose_device(device)
     added = read_adapters(adapters or {})
     checkpoint = replace(resolve(name, offline=offline, progress=progress), adapters=added)
-    return Model(_machine(checkpoint, device, precision, backend))
+    return Model(_machine(checkpoint, device, precision, backend), checkpoint.folder)
 
 
 def _machine(checkpoint: Checkpoint, device: str, precision: str, backend: str) -> Machine:
@@ -110,8 +113,9 @@ class Model:
     Several threads may use it: their steps take turns.
     """
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine, self._codec = machine, machine.codec
+    def __init__(self, machine: Machine, folder: Path) -> None:
+        """``folder`` is that of the checkpoint."""
+        self._machine, self._codec, self._folder = machine, machine.codec, folder
         self._backend = SharedBackend(machine.backend)
         self._reading = Lock()  # a tokenizer serves one thread at a time
 
@@ -163,6 +167,15 @@ class Model:
     def frame_rate(self) -> float:
         """Frames a second."""
         return self._codec.frame_rate
+
+    @cached_property
+    def critic(self) -> Critic | None:
+        """Who hears its takes where the best of several is wanted; most checkpoints have none.
+
+        Raises:
+            ModelDamaged: there is one that cannot be read.
+        """
+        return critic_in(self._folder)
 
     def generate(
         self, prompt: str | None, *, progress: Progress | None = None, **options: Any

@@ -111,13 +111,15 @@ def play_again(
     path: str | os.PathLike[str],
     count: int,
     *,
+    whole: bool = False,
     model: Model | None = None,
     offline: bool = False,
     progress: Progress | None = None,
     **changes: Any,
 ) -> tuple[list[Take], list[Heard]]:
     """``count`` takes in place of the one of :func:`again`, the best first, and what is heard in
-    them where there are several. Their seeds are the recipe's and those that follow it.
+    them where there are several. Their seeds are the recipe's and those that follow it; ``whole``
+    as for :func:`cadenza.studio.audition.auditions`.
 
     Raises:
         OptionError: a count out of bounds.
@@ -125,7 +127,7 @@ def play_again(
     """
     recipe = read_recipe(path)
     player = model or _model_of(recipe, path, offline)
-    return _played(player, recipe, Path(path).parent, count, changes, progress)
+    return _played(player, recipe, Path(path).parent, count, changes, progress, whole=whole)
 
 
 def _model_of(recipe: Recipe, path: str | os.PathLike[str], offline: bool) -> Model:
@@ -174,9 +176,11 @@ def _played(
     count: int,
     changes: dict[str, Any],
     progress: Progress | None,
+    *,
+    whole: bool = False,
 ) -> tuple[list[Take], list[Heard]]:
     request = _request(player, recipe, folder, changes)
-    [takes], rankings = play(player, [request], count, progress)
+    [takes], rankings = play(player, [request], count, progress, whole=whole)
     takes = [_named(take, recipe, changes) for take in takes]
     heard = [
         dataclasses.replace(one, take=take)

@@ -24,9 +24,9 @@ from training.corpus.piece import Piece
 FRAME_RATE = 50  # of the codec
 
 _GENRES = tuple(GENRES)
-_FAMILIES = (*dict.fromkeys(instrument.family for instrument in INSTRUMENTS.values()), "drums")
+FAMILIES = (*dict.fromkeys(instrument.family for instrument in INSTRUMENTS.values()), "drums")
 _NAMES = (*INSTRUMENTS, *KITS)
-_LABELS = (len(_GENRES), len(_FAMILIES), 2, 24)  # genre, leading family, drums or not, key
+_LABELS = (len(_GENRES), len(FAMILIES), 2, 24)  # genre, leading family, drums or not, key
 _UNKNOWN = -100  # the key of drums alone
 
 _TEMPI = np.geomspace(55, 190, 48)  # beats a minute
@@ -43,7 +43,7 @@ def arrays_of(pieces: Sequence[Piece]) -> dict[str, np.ndarray]:
 
 def _facts_of(piece: Piece) -> dict[str, np.ndarray]:
     key = _UNKNOWN if piece.lead == "drums" else piece.tonic + 12 * (piece.mode == "minor")
-    labels = (_GENRES.index(piece.genre), _FAMILIES.index(piece.lead), piece.has_drums, key)
+    labels = (_GENRES.index(piece.genre), FAMILIES.index(piece.lead), piece.has_drums, key)
     return {
         "tempo": np.float32(piece.tempo),
         "meter": np.int16(piece.meter),

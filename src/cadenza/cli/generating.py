@@ -71,15 +71,16 @@ def generate(
     begun = time.monotonic()
     written: list[tuple[Path, Take]] = []
     rankings: list[list[Heard]] = []
-    seconds = best_of * sum(request.duration for request, _ in jobs)
-    with showing.progress(f"making {seconds:g} s of music", as_json) as progress:
+    words = f"making {sum(request.duration for request, _ in jobs):g} s of music"
+    words += f", the best of {best_of}" if best_of > 1 else ""
+    with showing.progress(words, as_json) as progress:
         for first in range(0, len(jobs), TOGETHER):
             requests = [request for request, _ in jobs[first : first + TOGETHER]]
 
             def share(done: int, total: int, first: int = first, size: int = len(requests)) -> None:
                 progress(first * total + done * size, len(jobs) * total)
 
-            groups, heard = play(loaded, requests, best_of, share)
+            groups, heard = play(loaded, requests, best_of, share, whole=keep_all)
             rankings += heard
             for takes, place in zip(groups, places[first:], strict=False):
                 written += auditioning.save(takes[:kept], place, format, loudness, recipe)

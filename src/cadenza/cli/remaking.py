@@ -105,6 +105,6 @@ def again(
     begun = time.monotonic()
     with showing.progress(f"making {file.name} again", as_json) as progress:
         options |= {"model": loaded, "progress": progress}
-        takes, heard = play_again(file, best_of, **options)
+        takes, heard = play_again(file, best_of, whole=keep_all, **options)
     written = auditioning.save(takes[:kept], place, format, loudness, recipe)
     report(written, time.monotonic() - begun, begun - started, as_json, [heard] if heard else [])

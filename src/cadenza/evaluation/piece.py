@@ -13,11 +13,11 @@ from cadenza.beats import Analysis
 from cadenza.errors import RecipeError
 from cadenza.evaluation.drums import has_drums
 from cadenza.evaluation.embedding import SIZE, Values, embed
-from cadenza.evaluation.wishes import Wishes, wishes_of
 from cadenza.request import fingerprint
 from cadenza.show.view import BANDS, look, pooled
 from cadenza.studio.align import TRUSTED
 from cadenza.studio.levels import drift, flat, fullness, levels_of, unusable
+from cadenza.studio.wishes import Wishes, wishes_of
 from cadenza.take import read_recipe
 from cadenza.types import FloatArray
 

@@ -224,7 +224,7 @@ class Finetuning:
         from cadenza.torch_machine import load_machine
 
         checkpoint = replace(self._checkpoint, adapters=adapters)
-        return Model(load_machine(checkpoint, self._device, "auto"))
+        return Model(load_machine(checkpoint, self._device, "auto"), checkpoint.folder)
 
     def _sample(self, caption: str | None, step: int) -> None:
         """Let the adapter play a caption, as ``--adapter`` would."""

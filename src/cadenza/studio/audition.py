@@ -3,13 +3,17 @@
 What is silent, clipped, ends early, drifts in level or misses the tempo or key that the prompt
 asks for is thrown out. The rest is ranked by a score from 0 to 100, the weighted mean of what
 ``PARTS`` lists; a part that the prompt does not ask for is left out of the mean.
+
+A model with a critic of its own (:mod:`cadenza.studio.critic`) is heard by that: it hears tempo and
+key more surely, and mode, instrument, drums and solos besides. ``CRITIC_PARTS`` has its parts.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,13 +23,18 @@ from cadenza.errors import OptionError
 from cadenza.request import GenerateRequest, new_seed
 from cadenza.studio.align import TEMPO_TOLERANCE, in_key, trusted
 from cadenza.studio.asked import Asked, asked
+from cadenza.studio.critic import Critic, Opinion
 from cadenza.studio.levels import fullness, levels_of, unevenness, unusable
 from cadenza.studio.player import Player
 from cadenza.take import Take
-from cadenza.types import MAX_SEED, Audio, Progress
+from cadenza.types import MAX_SEED, Audio, FloatArray, Progress
 
 MAX_TAKES = 32
 TOGETHER = 16  # takes in a batch
+SHORTLIST = 4  # of many takes, those that a critic wants to hear to the end
+BEGINNING = 4.0  # seconds of the others that it hears
+
+_Groups = Sequence[Sequence[GenerateRequest]]
 
 PARTS = {
     # name: (weight, what it is)
@@ -34,6 +43,16 @@ PARTS = {
     "pulse": (2.0, "how clearly the beat recurs"),
     "level": (1.0, "how evenly loud it is: 1 if no second stands out, 0 at 12 dB"),
     "fullness": (1.0, "the share of time in which something sounds"),
+}
+CRITIC_PARTS = {
+    "tempo": (3.0, "how likely it is that of the prompt"),
+    "key": (3.0, "the same of the key"),
+    "mode": (2.0, "of major or minor"),
+    "instrument": (3.0, "of the instrument that leads"),
+    "drums": (2.0, "of drums, or none"),
+    "alone": (2.0, "of one instrument alone, or several"),
+    "level": (0.5, PARTS["level"][1]),
+    "fullness": (0.5, PARTS["fullness"][1]),
 }
 TEMPO_OFF = 0.08
 UNEVEN = 12.0  # decibels
@@ -45,13 +64,13 @@ class Score:
 
     parts: dict[str, float]  # 0 to 1 each, only those that count here
     faults: tuple[str, ...]  # why it is thrown out
-    heard: str  # tempo and key, in words
+    heard: str  # tempo and key, in words; of a critic, who leads, too
+    by_critic: bool = False
 
     @property
     def total(self) -> float:
         """0 to 100."""
-        weights = [PARTS[name][0] for name in self.parts]
-        return 100 * float(np.average(list(self.parts.values()), weights=weights))
+        return 100 * _mean(self.parts, CRITIC_PARTS if self.by_critic else PARTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,27 +92,75 @@ def auditions(
     requests: Sequence[GenerateRequest],
     count: int,
     progress: Progress | None = None,
+    *,
+    whole: bool = False,
 ) -> list[list[Heard]]:
-    """Make ``count`` takes of each request, the best first, with the seeds from its own on.
+    """Let ``count`` takes of each request be played, with the seeds from its own on, and rank them.
 
-    Takes that are thrown out come last, the least bad of them first; so there is always a best one.
+    Takes that are thrown out come last, the least bad of them first, so there is always a best one.
+    Of many takes a critic hears the beginnings, and only the ``SHORTLIST`` that begin best are
+    played to their end and returned; with ``whole`` all are.
 
     Raises:
         OptionError: a count out of bounds.
         CadenzaError: as for :meth:`cadenza.Model.generate_batch`.
     """
     check_count(count)
-    wanted = [take for request in requests for take in _takes(request, count)]
-    made: list[Take] = []
-    for first in range(0, len(wanted), TOGETHER):
-        batch = wanted[first : first + TOGETHER]
+    groups, critic = [_takes(request, count) for request in requests], player.critic
+    playing = _Playing(player, progress)
+    if critic is not None and not whole and count > SHORTLIST:
+        begun = [[_beginning_of(take) for take in group] for group in groups]
+        shortest = [group[:SHORTLIST] for group in groups]  # whichever these will be
+        for number, takes in enumerate(playing.play(begun, shortest)):
+            groups[number] = _shortlisted(groups[number], takes, critic)
+    return [ranked(takes, critic) for takes in playing.play(groups)]
 
-        def share(done: int, total: int, first: int = first, size: int = len(batch)) -> None:
-            if progress is not None:
-                progress(first * total + done * size, len(wanted) * total)
 
-        made += player.generate_batch(batch, share)
-    return [ranked(made[number * count : (number + 1) * count]) for number in range(len(requests))]
+def _shortlisted(
+    requests: Sequence[GenerateRequest], begun: Sequence[Take], critic: Critic
+) -> list[GenerateRequest]:
+    """Those that begin best, in their order."""
+    promise = [
+        _mean(_opinion(critic, take, request.in_time).fulfilled, CRITIC_PARTS)
+        for take, request in zip(begun, requests, strict=True)
+    ]
+    best = sorted(range(len(requests)), key=lambda number: -promise[number])[:SHORTLIST]
+    return [requests[number] for number in sorted(best)]
+
+
+def _opinion(critic: Critic, take: Take, in_time: bool) -> Opinion:
+    return critic.weigh(take.codes, take.recipe.text or "", in_time=in_time)
+
+
+def _beginning_of(request: GenerateRequest) -> GenerateRequest:
+    """What a take of so many seconds shares with the whole one, but for its very last frames."""
+    return dataclasses.replace(request, duration=min(BEGINNING, request.duration), in_time=False)
+
+
+class _Playing:
+    """Plays what is asked for, ``TOGETHER`` takes at a time, and says how far that is."""
+
+    def __init__(self, player: Player, progress: Progress | None) -> None:
+        self._player, self._progress, self._before = player, progress, 0.0
+
+    def play(self, groups: _Groups, later: _Groups = ()) -> list[list[Take]]:
+        """The takes of each group; what is to be played ``later`` counts for the progress."""
+        wanted = [request for group in groups for request in group]
+        total = self._before + sum(r.duration for group in (*groups, *later) for r in group)
+        made: list[Take] = []
+        for first in range(0, len(wanted), TOGETHER):
+            batch = wanted[first : first + TOGETHER]
+            seconds = sum(request.duration for request in batch)
+
+            def share(done: int, steps: int, seconds: float = seconds) -> None:
+                if self._progress is not None:
+                    now = self._before + seconds * done / steps
+                    self._progress(round(1000 * now / total), 1000)
+
+            made += self._player.generate_batch(batch, share)
+            self._before += seconds
+        rest = iter(made)
+        return [list(islice(rest, len(group))) for group in groups]
 
 
 def play(
@@ -101,16 +168,18 @@ def play(
     requests: Sequence[GenerateRequest],
     count: int,
     progress: Progress | None = None,
+    *,
+    whole: bool = False,
 ) -> tuple[list[list[Take]], list[list[Heard]]]:
     """The takes of each request, the best first, and where there are several, what is heard: a
-    single one is not listened to.
+    single one is not listened to. ``whole`` as for :func:`auditions`.
 
     Raises:
         CadenzaError: as for :func:`auditions`.
     """
     if count == 1:
         return [[take] for take in player.generate_batch(requests, progress)], []
-    heard = auditions(player, requests, count, progress)
+    heard = auditions(player, requests, count, progress, whole=whole)
     return [[one.take for one in ranking] for ranking in heard], heard
 
 
@@ -124,10 +193,35 @@ def check_count(count: int) -> None:
         raise OptionError(f"best-of must be from 1 to {MAX_TAKES} takes, not {count}")
 
 
-def ranked(takes: Sequence[Take]) -> list[Heard]:
-    """The takes with their scores, the best first."""
-    heard = [Heard(take, score(take.audio, take.recipe.text or "")) for take in takes]
+def ranked(takes: Sequence[Take], critic: Critic | None = None) -> list[Heard]:
+    """The takes of one prompt with their scores, the best first."""
+    if critic is None:
+        scores = [score(take.audio, take.recipe.text or "") for take in takes]
+    else:
+        scores = [_criticised(take, critic) for take in takes]
+    heard = [Heard(take, found) for take, found in zip(takes, scores, strict=True)]
     return sorted(heard, key=lambda one: (len(one.score.faults), -one.score.total))
+
+
+def _criticised(take: Take, critic: Critic) -> Score:
+    """The score of a take as the critic of its model hears it: it is sure of nothing, so only what
+    cannot be used is thrown out."""
+    opinion = _opinion(critic, take, take.recipe.in_time)
+    levels = levels_of(take.audio)
+    parts = opinion.fulfilled | _sounding(levels)
+    ordered = {name: parts[name] for name in CRITIC_PARTS if name in parts}
+    heard = f"{opinion.tempo:.0f} bpm, {opinion.key}, {opinion.lead}"
+    return Score(ordered, tuple(unusable(take.audio, levels)), heard, by_critic=True)
+
+
+def _mean(parts: Mapping[str, float], table: Mapping[str, tuple[float, str]]) -> float:
+    """Weighted as the table says; 0 of nothing, which all takes are then equally good at."""
+    weights = [table[name][0] for name in parts]
+    return float(np.average(list(parts.values()), weights=weights)) if parts else 0.0
+
+
+def _sounding(levels: FloatArray) -> dict[str, float]:
+    return {"level": 1 - min(unevenness(levels) / UNEVEN, 1.0), "fullness": fullness(levels)}
 
 
 def score(audio: Audio, prompt: str) -> Score:
@@ -135,11 +229,7 @@ def score(audio: Audio, prompt: str) -> Score:
     wanted = asked(prompt)
     heard = analyse(audio, wanted.tempo)
     levels = levels_of(audio)
-    parts = {
-        "pulse": heard.clarity,
-        "level": 1 - min(unevenness(levels) / UNEVEN, 1.0),
-        "fullness": fullness(levels),
-    }
+    parts = {"pulse": heard.clarity} | _sounding(levels)
     if wanted.tempo is not None:
         off = abs(heard.tempo / wanted.tempo - 1) if heard.tempo else TEMPO_OFF
         parts["tempo"] = 1 - min(off / TEMPO_OFF, 1.0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from cadenza.request import GenerateRequest
+from cadenza.studio.critic import Critic
 from cadenza.take import Take
 from cadenza.types import ModelIdentity, Progress
 
@@ -28,6 +29,10 @@ class Player(Protocol):
     @property
     def identity(self) -> ModelIdentity:
         """Which checkpoint it is, and which adapters are in it."""
+
+    @property
+    def critic(self) -> Critic | None:
+        """Who hears its takes, if its checkpoint has one."""
 
     def generate_batch(
         self, requests: Sequence[GenerateRequest], progress: Progress | None = None

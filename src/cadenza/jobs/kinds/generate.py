@@ -16,7 +16,7 @@ from cadenza.jobs.kinds.kind import Kind, Work
 from cadenza.request import BUFFER, GenerateRequest, check_stream
 from cadenza.studio.audition import play
 
-MOST_TAKES = 8  # that one job may ask for
+MOST_TAKES = 16  # that one job may ask for
 
 MUSIC = {
     "prompt": "What to play; null is whatever the model likes.",

@@ -1,0 +1,67 @@
+"""What a prompt asks for that a critic can hear: by rules and words, as a person would read it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from cadenza.studio.wishes import Wishes, wishes_of
+
+# «only», «just» and «nothing else» say it of what is named; a «solo» may be part of a song.
+_ALONE = re.compile(
+    r"\b(?:unaccompanied|alone|lone|isolated|nothing (?:but|else)|by itself|on its own|solely"
+    r"|no other instruments?|no accompaniment|without accompaniment|only|just)\b"
+)
+_SOLO = re.compile(r"\bsolo\b")
+_WITH_SOLO = re.compile(r"\b(?:with|featuring|and|plus)\b[^,.;]*\bsolos?\b")
+DRUMS, BASS = "drums", "bass"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """``None`` and nothing where the prompt does not say."""
+
+    wishes: Wishes
+    leads: tuple[str, ...]  # families of instruments, as they are named
+    alone: bool | None  # whether one instrument is to play and nothing else
+
+
+def wanted_of(prompt: str) -> Wanted:
+    """Read a prompt."""
+    wishes, text = wishes_of(prompt), prompt.lower()
+    named = _named(text)
+    pitched = tuple(name for name in named if name != DRUMS)
+    alone: bool | None = None
+    if len(named) == 1 and (
+        _ALONE.search(text) or (_SOLO.search(text) and not _WITH_SOLO.search(text))
+    ):
+        alone = True
+    elif len(named) > 1 or (pitched and wishes.drums):
+        alone = False
+    # Drums and basses play along; they lead where nobody else plays.
+    leads = named if alone else tuple(name for name in pitched if name != BASS)
+    return Wanted(wishes, leads, alone)
+
+
+def _named(text: str) -> tuple[str, ...]:
+    """The families that a text names, in its order, each once; of two names in one place the
+    longer one counts."""
+    found: dict[int, str] = {}
+    for pattern, family in _patterns():
+        for match in pattern.finditer(text):
+            found[match.start()] = family
+            text = text[: match.start()] + "·" * len(match[0]) + text[match.end() :]
+    named = dict.fromkeys(found[place] for place in sorted(found))
+    return tuple(name for name in named if name != "nothing")
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    """Longest names first."""
+    table = tomllib.loads(files(__package__).joinpath("families.toml").read_text("utf-8"))
+    names = [(name, family) for family, listed in table.items() for name in listed]
+    names.sort(key=lambda pair: -len(pair[0]))
+    return [(re.compile(rf"\b{re.escape(name)}(?:e?s)?\b"), family) for name, family in names]
