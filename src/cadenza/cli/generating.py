@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TOGETHER = 8  # pieces in a batch: what is finished is written before the next ones begin
 MAX_COUNT = 1000
+CHOICE = 16  # takes of which the best is kept where nothing else is asked for
 
 
 @o.with_music_options
@@ -48,7 +49,7 @@ def generate(
     format: o.Format = None,
     loudness: o.Loudness = None,
     recipe: o.RecipeFile = False,
-    best_of: o.BestOf = 1,
+    best_of: o.AutoBestOf = None,
     keep_all: o.KeepAll = False,
     as_json: o.Json = False,
     *,
@@ -59,20 +60,24 @@ def generate(
     from cadenza.studio.audition import check_count, play
 
     started = time.monotonic()
-    check_count(best_of)
+    check_count(1 if best_of is None else best_of)
     if in_time is not None:
         options["in_time"] = in_time
-    jobs = _jobs(prompts or [], prompts_file, unconditional, options, count, best_of)
+    # Whoever names a seed wants that very take.
+    free = prompts_file is None and options.get("seed") is None
+    apart = (CHOICE if free else 1) if best_of is None else best_of
+    jobs = _jobs(prompts or [], prompts_file, unconditional, options, count, apart)
     wishes = [Wish(stem(request.prompt, request.seed), name) for request, name in jobs]
-    kept = best_of if keep_all else 1
+    kept = best_of if keep_all and best_of is not None else 1
     places = check_places(wishes, output, format, loudness, takes=kept, with_json=recipe)
     loaded = showing.load(model, loading, as_json)
+    takes_each = best_of or (CHOICE if free and loaded.critic is not None else 1)
 
     begun = time.monotonic()
     written: list[tuple[Path, Take]] = []
     rankings: list[list[Heard]] = []
     words = f"making {sum(request.duration for request, _ in jobs):g} s of music"
-    words += f", the best of {best_of}" if best_of > 1 else ""
+    words += f", the best of {takes_each} takes" if takes_each > 1 else ""
     with showing.progress(words, as_json) as progress:
         for first in range(0, len(jobs), TOGETHER):
             requests = [request for request, _ in jobs[first : first + TOGETHER]]
@@ -80,11 +85,12 @@ def generate(
             def share(done: int, total: int, first: int = first, size: int = len(requests)) -> None:
                 progress(first * total + done * size, len(jobs) * total)
 
-            groups, heard = play(loaded, requests, best_of, share, whole=keep_all)
+            groups, heard = play(loaded, requests, takes_each, share, whole=keep_all)
             rankings += heard
             for takes, place in zip(groups, places[first:], strict=False):
                 written += auditioning.save(takes[:kept], place, format, loudness, recipe)
-    report(written, time.monotonic() - begun, begun - started, as_json, rankings)
+    seconds = time.monotonic() - begun
+    report(written, seconds, begun - started, as_json, rankings, table=best_of is not None)
 
 
 def report(
@@ -93,9 +99,11 @@ def report(
     before: float,
     as_json: bool,
     rankings: Sequence[Sequence[Heard]],
+    *,
+    table: bool = True,
 ) -> None:
-    """Say what was made, why it is the best, where it is, how long it took and how that is to real
-    time."""
+    """Say what was made, in a ``table`` why it is the best, where it is, how long it took and how
+    that is to real time."""
     music = sum(take.audio.duration for _, take in written)
     if as_json:
         files = [
@@ -113,7 +121,8 @@ def report(
         heard = {"auditions": scores} if scores else {}
         print(json.dumps({"files": files, **speed, **heard}, ensure_ascii=False))
         return
-    auditioning.show(rankings)
+    if table:
+        auditioning.show(rankings)
     for place, take in written:
         shown = os.path.relpath(place)
         shown = str(place) if shown.startswith("..") else shown

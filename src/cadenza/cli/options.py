@@ -182,6 +182,13 @@ Output = Annotated[
     ),
 ]
 BestOf = Annotated[int, typer.Option(help="Make so many takes of each piece and keep the best.")]
+AutoBestOf = Annotated[
+    int | None,
+    typer.Option(
+        help="Make so many takes of each piece and keep the best.",
+        show_default="16 of a model with a critic, as nano, where no seed is given; else 1",
+    ),
+]
 KeepAll = Annotated[
     bool, typer.Option("--keep-all", help="Keep the others, too, as NAME-2, NAME-3, …")
 ]

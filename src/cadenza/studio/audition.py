@@ -31,7 +31,7 @@ from cadenza.types import MAX_SEED, Audio, FloatArray, Progress
 
 MAX_TAKES = 32
 TOGETHER = 16  # takes in a batch
-SHORTLIST = 4  # of many takes, those that a critic wants to hear to the end
+SHORTLIST = 3  # of many takes, those that a critic wants to hear to the end
 BEGINNING = 4.0  # seconds of the others that it hears
 
 _Groups = Sequence[Sequence[GenerateRequest]]

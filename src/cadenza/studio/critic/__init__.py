@@ -14,4 +14,14 @@ from cadenza.studio.critic.critic import FILE, Critic, Opinion, critic_in
 from cadenza.studio.critic.network import CriticNetwork, Told, pack
 from cadenza.studio.critic.wanted import Wanted, wanted_of
 
-__all__ = ["FILE", "Critic", "CriticNetwork", "Opinion", "Told", "Wanted", "critic_in", "pack", "wanted_of"]
+__all__ = [
+    "FILE",
+    "Critic",
+    "CriticNetwork",
+    "Opinion",
+    "Told",
+    "Wanted",
+    "critic_in",
+    "pack",
+    "wanted_of",
+]
