@@ -1,17 +1,23 @@
-"""A critic: the network it was taught as, pieces whose facts are known, and what prompts ask for."""
+"""A critic: the network it was taught as, pieces of known score, and what prompts ask for."""
 
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 import cadenza
 from cadenza.errors import ModelDamaged
+from cadenza.framecodec import FrameCodecConfig, FrameCodecModel
 from cadenza.model import Model
 from cadenza.request import GenerateRequest
 from cadenza.studio import audition
@@ -21,11 +27,13 @@ from cadenza.studio.critic.network import SCALE, CriticNetwork, pack
 from cadenza.take import Take
 from cadenza.types import Audio, Codes
 from tests.renders import rendered
+from training import resume
 from training.corpus.compose import compose
 from training.corpus.piece import HELD_OUT, Piece
+from training.critic.network import TEMPI, WEIGHTS
+from training.critic.network import Critic as Taught
 from training.export import add_critic
-from training.language_model.facts import FAMILIES
-from training.practice.listener import TEMPI, Listener
+from training.language_model.facts import FAMILIES, FRAME_RATE, Facts, arrays_of
 
 NANO = Path(cadenza.__file__).parent / "bundled" / "nano"
 FACTS = ("tempo", "key", "lead", "drums", "alone")
@@ -54,13 +62,13 @@ def codes(pieces: list[Piece], torch_nano: Model) -> list[Codes]:
 def test_it_tells_what_the_network_tells_that_it_was_taught_as(torch_nano: Model) -> None:
     torch.manual_seed(0)
     codebooks = torch.randn(4, 64, 128)
-    listener = Listener(codebooks).eval()
-    for weight in listener.parameters():
+    taught = Taught(codebooks).eval()
+    for weight in taught.parameters():
         if weight.dim() == 1:  # as training leaves none of them
             torch.nn.init.normal_(weight, 0.5, 0.5)
     weights = {
         name: weight.numpy()
-        for name, weight in listener.state_dict().items()
+        for name, weight in taught.state_dict().items()
         if not name.startswith("codec.")
     }
     exact = {name: weight.astype(np.float32) for name, weight in weights.items()}
@@ -68,18 +76,44 @@ def test_it_tells_what_the_network_tells_that_it_was_taught_as(torch_nano: Model
         name + SCALE: np.ones(len(weight)) for name, weight in weights.items() if weight.ndim > 1
     }
     networks = [
-        CriticNetwork(form, codebooks.numpy(), TEMPI, listener.tempo.range, 50.0)
+        CriticNetwork(form, codebooks.numpy(), TEMPI, taught.tempo.range, 50.0)
         for form in (exact, pack(weights))
     ]
     for frames in (150, 251, 500):
         ids = np.random.default_rng(frames).integers(0, 64, (3, 4, frames))
         with torch.no_grad():
-            theirs = listener(torch.from_numpy(ids))
+            theirs = taught(torch.from_numpy(ids))
         ours, packed = (network(ids) for network in networks)
         for name in FACTS:
             wanted = getattr(theirs, name).numpy()
             np.testing.assert_allclose(getattr(ours, name), wanted, atol=0.02, err_msg=name)
             assert np.abs(np.exp(getattr(packed, name)) - np.exp(wanted)).max() < 0.1, name
+
+
+def test_it_learns_a_tempo_that_can_be_heard() -> None:
+    """Codes that tick: one sound at every beat, another one in between."""
+    torch.manual_seed(0)
+    taught = Taught(torch.from_numpy(_codebooks()))
+    known = arrays_of([compose(seed) for seed in range(16)])
+    labels, instruments = (torch.from_numpy(known[name]) for name in ("labels", "instruments"))
+
+    def ticking() -> tuple[torch.Tensor, Facts]:
+        tempo = torch.empty(16).uniform_(70, 170)
+        beats = (torch.arange(300) + 25 * torch.rand(16, 1)) * tempo[:, None] / 60 / FRAME_RATE
+        codes = torch.where(beats % 1 < 0.12, 5, 700)[:, None].expand(-1, 4, -1)
+        return codes, Facts(tempo, labels, instruments, torch.zeros(16, dtype=torch.int64))
+
+    optimiser = torch.optim.Adam(taught.parameters(), 3e-3)
+    for _ in range(60):
+        optimiser.zero_grad()
+        taught.losses(*ticking())[0].backward()
+        optimiser.step()
+    codes, truth = ticking()
+    with torch.no_grad():
+        told = taught.eval()(codes)
+    chosen = taught.tempo.told[told.tempo.argmax(1)]
+    assert ((chosen / truth.tempo - 1).abs() < 0.04).float().mean() > 0.8
+    torch.testing.assert_close(told.tempo.exp().sum(1), torch.ones(16))
 
 
 def test_it_hears_what_held_out_pieces_are(
@@ -198,23 +232,62 @@ def test_a_critic_is_exported_and_a_damaged_one_is_said_to_be(tmp_path: Path) ->
     assert critic_in(tmp_path) is None
     folder = tmp_path / "nano"
     shutil.copytree(NANO, folder)
-    listener = Listener(torch.from_numpy(_codebooks()))
-    weights = {name: weight.contiguous() for name, weight in listener.state_dict().items()}
-    from safetensors.torch import save_file
-
-    save_file(weights, tmp_path / "listener.safetensors")
-    add_critic(tmp_path / "listener.safetensors", folder)
+    taught = Taught(torch.from_numpy(_codebooks()))
+    weights = {name: weight.contiguous() for name, weight in taught.state_dict().items()}
+    save_file(weights, tmp_path / WEIGHTS)
+    add_critic(tmp_path / WEIGHTS, folder)
     ids = np.random.default_rng(0).integers(0, 1024, (4, 200))
     with torch.no_grad():
-        theirs = listener.eval()(torch.from_numpy(ids)[None]).tempo.numpy()
+        theirs = taught.eval()(torch.from_numpy(ids)[None]).tempo.numpy()
     exported = critic_in(folder)
     assert exported is not None
     assert np.abs(np.exp(exported.hear(ids).tempo) - np.exp(theirs)).max() < 0.05
     whole = (folder / FILE).read_bytes()
     for damaged in (whole[:1000], b"", whole[: len(whole) // 2]):
         (folder / FILE).write_bytes(damaged)
-        with pytest.raises(ModelDamaged, match="critic.safetensors cannot be read"):
+        with pytest.raises(ModelDamaged, match=r"critic\.safetensors cannot be read"):
             critic_in(folder)
+
+
+def test_teaching_goes_on_after_a_kill(tmp_path: Path) -> None:
+    FrameCodecModel(FrameCodecConfig(codebook_size=64)).save_pretrained(tmp_path / "codec")
+    codes = tmp_path / "codes"
+    codes.mkdir()
+    pieces = [compose(seed) for seed in range(8)]
+    random = np.random.default_rng(0).integers(0, 64, (8, 4, 600), dtype=np.int16)
+    np.savez(
+        codes / "codes-00000.npz",
+        codes=random,
+        tokens=np.ones((8, 1, 4), np.int16),
+        **arrays_of(pieces),
+    )
+
+    def command(minutes: float) -> list[str]:
+        folders = [str(part) for name in ("codes", "held-out") for part in (f"--{name}", codes)]
+        return [
+            *(sys.executable, "-m", "training.critic", *folders, "--codec"),
+            *(str(tmp_path / "codec"), "--out", str(tmp_path / "out")),
+            *("--minutes", str(minutes), "--keep-every", "1"),
+        ]
+
+    running = subprocess.Popen(command(60), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    state = tmp_path / "out" / "training.pt"
+    deadline = time.monotonic() + 120
+    while not state.exists() and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    running.send_signal(signal.SIGKILL)
+    output, _ = running.communicate(timeout=60)
+    assert state.exists(), output.decode()
+    before = resume.load(state, torch.device("cpu"))
+    assert before is not None and before["step"] > 0
+    budget = before["spent"] / 60 + 0.05
+    again = subprocess.run(command(budget), capture_output=True, text=True, check=True)
+    assert f"going on from step {before['step']}" in again.stdout
+    taught = Taught(torch.zeros(4, 64, 128))
+    taught.load_state_dict(
+        {k: torch.from_numpy(v) for k, v in load_file(tmp_path / "out" / WEIGHTS).items()}
+    )
+    assert all(torch.isfinite(weight).all() for weight in taught.parameters())
 
 
 def test_it_fits_into_a_package_with_the_model() -> None:

@@ -7,5 +7,6 @@
     python -m training.encode          turn the shards into codes           → shards of codes
     python -m training.captions        write many more captions             → shards of captions
     python -m training.language_model  learn to write codes from captions   → a language model
-    python -m training.export          put both into one checkpoint folder  → nano
+    python -m training.critic          learn to hear in codes what plays    → a critic
+    python -m training.export          put them into one checkpoint folder  → nano
 """

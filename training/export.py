@@ -28,10 +28,11 @@ from transformers import (
 from cadenza.files import write_atomically
 from cadenza.framecodec import FrameCodecModel
 from cadenza.studio.critic import FILE, pack
+from training.critic.network import TEMPI, TempoNetwork
+from training.critic.network import WEIGHTS as CRITIC
 from training.language_model.facts import FAMILIES, FRAME_RATE
 from training.language_model.learner import WEIGHTS
 from training.language_model.shape import nano_config
-from training.practice.listener import TEMPI, TempoNetwork
 
 MODEL_CARD = Path(__file__).with_name("model_card.md")
 
@@ -88,14 +89,14 @@ def assemble(codec_folder: Path, codes: Path, language_models: Sequence[Path], o
     print(f"{out}: {size / 1e6:.1f} MB, {model.num_parameters() / 1e6:.2f} million parameters")
 
 
-def add_critic(listener: Path, folder: Path) -> None:
-    """Put what ``training.practice.teach`` wrote beside the weights of a checkpoint.
+def add_critic(taught: Path, folder: Path) -> None:
+    """Put the critic that ``training.critic`` wrote, a file, beside the weights of a checkpoint.
 
     What the critic takes from there itself, the codebooks, is left out.
     """
     weights = {
         name: weight
-        for name, weight in safetensors.numpy.load_file(listener).items()
+        for name, weight in safetensors.numpy.load_file(taught).items()
         if not name.startswith("codec.")
     }
     told = TempoNetwork().range
@@ -115,12 +116,14 @@ def main() -> None:
     parser.add_argument("--codec", type=Path, required=True)
     parser.add_argument("--codes", type=Path, required=True, help="the folder of the tokenizer")
     parser.add_argument("--language-model", type=Path, nargs="+", required=True)
-    parser.add_argument("--critic", type=Path, help="what training.practice.teach wrote")
+    parser.add_argument(
+        "--critic", type=Path, help="the folder of one that was taught on its codes"
+    )
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     assemble(arguments.codec, arguments.codes, arguments.language_model, arguments.out)
     if arguments.critic is not None:
-        add_critic(arguments.critic, arguments.out)
+        add_critic(arguments.critic / CRITIC, arguments.out)
 
 
 if __name__ == "__main__":

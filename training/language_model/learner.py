@@ -109,8 +109,7 @@ class Learner:
     def read(self, tokens: Tensor, facts: Facts) -> Tensor:
         """One step of the reader alone, on captions; the losses of the facts, on the device."""
         losses = self._told(tokens, facts)
-        losses.sum().backward()
-        self.take_step(READING_RATE * min(1.0, (self.step + 1) / WARM_UP_STEPS))
+        self._step(losses.sum(), READING_RATE * min(1.0, (self.step + 1) / WARM_UP_STEPS))
         self.steps_reading = self.step
         return losses.detach()
 
@@ -129,7 +128,7 @@ class Learner:
         # of ten rows hear a part of the music before, and one hears none of it.
         missing = 2.3 * torch.rand(rows, 1, device=self.device) - 1
         deaf = torch.rand(rows, columns, device=self.device) < missing
-        heard = self.pass_over(codes, tokens, drop, deaf)
+        heard = self._hear(codes, tokens, drop, deaf)
         everywhere = torch.ones(heard.music.shape[:2], dtype=torch.bool, device=self.device)
         loss = (
             heard.losses @ torch.tensor(BOOKS, device=self.device)
@@ -138,9 +137,8 @@ class Learner:
             + FACT * self.heads["music"](heard.music, facts, everywhere).sum()
             + PULSE * self.heads["beat"](heard.music, facts).sum()
         )
-        loss.backward()
         warm = min(1.0, (self.step - self.steps_reading + 1) / WARM_UP_STEPS)
-        self.take_step(warm * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * share))))
+        self._step(loss, warm * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * share))))
         return heard.losses.detach()
 
     def _told(self, tokens: Tensor, facts: Facts) -> Tensor:
@@ -149,21 +147,20 @@ class Learner:
             states, mask = read(self.model, tokens)
         return self.heads["text"](states, facts, mask)
 
-    def pass_over(self, codes: Tensor, tokens: Tensor, drop: Tensor, deaf: Tensor) -> Heard:
-        """See :func:`training.language_model.loss.hear`; in half precision where that is enough."""
+    def _hear(self, codes: Tensor, tokens: Tensor, drop: Tensor, deaf: Tensor) -> Heard:
         if self.device.type == "cpu":
             attention = "eager" if codes.shape[2] <= EAGER_UP_TO else "sdpa"
             self.model.decoder.set_attn_implementation(attention)
         with torch.autocast(self.device.type, torch.bfloat16):
             return hear(self.model, codes, tokens, drop, deaf)
 
-    def take_step(self, rate: float) -> None:
-        """One step along the gradients that there are, which are gone afterwards."""
+    def _step(self, loss: Tensor, rate: float) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * rate * group["factor"]
+        self.optimiser.zero_grad()
+        loss.backward()
         nn.utils.clip_grad_norm_([*self.weights.values(), *self.heads.parameters()], 1.0)
         self.optimiser.step()
-        self.optimiser.zero_grad()
         self.step += 1
         keep = min(AVERAGE, self.step / (self.step + 10))
         with torch.no_grad():
@@ -180,7 +177,7 @@ class Learner:
                 rows, columns = len(tokens), sum(codes.shape[1:])
                 drop = torch.full((rows,), dropped, device=self.device)
                 deaf = torch.zeros(rows, columns, dtype=torch.bool, device=self.device)
-                losses.append(self.pass_over(codes, tokens, drop, deaf).losses.mean())
+                losses.append(self._hear(codes, tokens, drop, deaf).losses.mean())
             totals.append(float(torch.stack(losses).mean()))
         self.model.train()
         return totals[0], totals[1]

@@ -6,7 +6,7 @@
     codes ─► CriticNetwork ─► Told ─┴─► Critic.weigh ─► how likely each wish is fulfilled
 
 A checkpoint folder may hold one, ``critic.safetensors``; nano's does. It was taught on the codes of
-pieces whose every fact is known (``training.practice``), and needs a few milliseconds for ten
+pieces whose every fact is known (``training.critic``), and needs a few milliseconds for ten
 seconds of music, so that many takes can be heard where one is asked for.
 """
 

@@ -1,6 +1,6 @@
 """The network of a critic, in numpy: it has to be there before torch could be imported.
 
-It is that of ``training/practice/listener.py``, which it is taught as; a test holds one against the
+It is that of ``training/critic/network.py``, which it is taught as; a test holds one against the
 other. Matrices are kept in eight bits, a scale for each row.
 """
 

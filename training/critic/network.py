@@ -1,9 +1,8 @@
 """Hears in codes what was played: tempo, key, leading instrument, drums, and whether it is alone.
 
-It is taught on the codes of rendered pieces, whose facts are known. It judges what a language model
-plays while it practises, and becomes nano's critic (:mod:`cadenza.studio.critic`). ``benchmarks``
-has an ear of its own, taught on other pieces, as sound: what this one likes and is not there has no
-say in any figure.
+It is taught on the codes of rendered pieces, whose facts are known. ``benchmarks`` has an ear of
+its own, taught on other pieces, as sound: what this one likes and is not there has no say in any
+figure.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from cadenza.framecodec import ConvNeXtBlock, ResidualQuantizer
 from training.language_model.facts import FAMILIES, FRAME_RATE, Facts
 
 WIDTH, HIDDEN, BLOCKS = 96, 160, 2
+WEIGHTS = "critic.safetensors"  # in the folder that it is written to
 ONSETS = 8  # curves that rise where something begins
 TEMPI = np.geomspace(28, 380, 210)  # beats a minute: those of the corpus, their halves and doubles
 SLOWEST, FASTEST = 57.0, 190.0  # what is told
-TOLERANCE = 0.04  # a tempo is right within it
 SPREAD = 0.015
 KEYS = 24
 
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """What the listener makes of ``B`` sounds, as logarithms of probabilities."""
+    """What the critic makes of ``B`` sounds, as logarithms of probabilities."""
 
     tempo: Tensor  # [B, tempi]
     key: Tensor  # [B, 24], tonic, + 12 for minor
@@ -38,7 +37,7 @@ class Told:
     alone: Tensor  # [B, 2]: several, one
 
 
-class Listener(nn.Module):
+class Critic(nn.Module):
     """Codes ``[B, K, T]`` to :class:`Told`; ``codebooks [K, size, dim]`` are the codec's."""
 
     def __init__(self, codebooks: Tensor) -> None:
