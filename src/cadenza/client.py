@@ -142,7 +142,9 @@ class Client:
         raises cancels all of them. They are also cancelled when one fails.
         """
         check_batch(requests)
-        wishes = [self._wish(request) | {"format": "wavfloat"} for request in requests]
+        wishes = [
+            self._wish(request) | {"format": "wavfloat", "best_of": 1} for request in requests
+        ]
         ids: list[str] = []
         try:
             ids += [self.submit("generate", wish) for wish in wishes]

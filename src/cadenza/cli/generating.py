@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 TOGETHER = 8  # pieces in a batch: what is finished is written before the next ones begin
 MAX_COUNT = 1000
-CHOICE = 16  # takes of which the best is kept where nothing else is asked for
 
 
 @o.with_music_options
@@ -57,21 +56,21 @@ def generate(
     loading: dict[str, Any],
 ) -> None:
     """Turn prompts into music, one file each."""
-    from cadenza.studio.audition import check_count, play
+    from cadenza.studio.audition import CHOICE, check_count, count_for, play
 
     started = time.monotonic()
     check_count(1 if best_of is None else best_of)
     if in_time is not None:
         options["in_time"] = in_time
-    # Whoever names a seed wants that very take.
-    free = prompts_file is None and options.get("seed") is None
-    apart = (CHOICE if free else 1) if best_of is None else best_of
+    # The seeds of a table are its own, and count as given.
+    seed = 0 if prompts_file is not None else options.get("seed")
+    apart = (CHOICE if seed is None else 1) if best_of is None else best_of
     jobs = _jobs(prompts or [], prompts_file, unconditional, options, count, apart)
     wishes = [Wish(stem(request.prompt, request.seed), name) for request, name in jobs]
     kept = best_of if keep_all and best_of is not None else 1
     places = check_places(wishes, output, format, loudness, takes=kept, with_json=recipe)
     loaded = showing.load(model, loading, as_json)
-    takes_each = best_of or (CHOICE if free and loaded.critic is not None else 1)
+    takes_each = count_for(best_of, seed, loaded)
 
     begun = time.monotonic()
     written: list[tuple[Path, Take]] = []

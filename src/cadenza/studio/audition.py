@@ -31,6 +31,7 @@ from cadenza.types import MAX_SEED, Audio, FloatArray, Progress
 
 MAX_TAKES = 32
 TOGETHER = 16  # takes in a batch
+CHOICE = 16  # takes of which a critic keeps the best where nothing else is asked for
 SHORTLIST = 3  # of many takes, those that a critic wants to hear to the end
 BEGINNING = 4.0  # seconds of the others that it hears
 
@@ -181,6 +182,14 @@ def play(
         return [[take] for take in player.generate_batch(requests, progress)], []
     heard = auditions(player, requests, count, progress, whole=whole)
     return [[one.take for one in ranking] for ranking in heard], heard
+
+
+def count_for(best_of: int | None, seed: int | None, player: Player) -> int:
+    """How many takes are played of a request that wants the best of so many, or does not say:
+    whoever names a seed wants that very take."""
+    if best_of is not None:
+        return best_of
+    return CHOICE if seed is None and player.critic is not None else 1
 
 
 def check_count(count: int) -> None:

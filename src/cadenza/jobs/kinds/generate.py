@@ -14,9 +14,9 @@ from cadenza.files import write_atomically
 from cadenza.jobs.asking import Asked, asked, told
 from cadenza.jobs.kinds.kind import Kind, Work
 from cadenza.request import BUFFER, GenerateRequest, check_stream
-from cadenza.studio.audition import play
+from cadenza.studio.audition import CHOICE, count_for, play
 
-MOST_TAKES = 16  # that one job may ask for
+MOST_TAKES = CHOICE  # that one job may ask for
 
 MUSIC = {
     "prompt": "What to play; null is whatever the model likes.",
@@ -40,8 +40,12 @@ WHOLE = ("in_time",)  # what can only be done to a whole piece
 class MusicFile(Asked):
     """Options of what is heard when it is whole."""
 
-    best_of: int = Field(
-        1, ge=1, le=MOST_TAKES, description="Make so many takes and keep the best of them."
+    best_of: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_TAKES,
+        description=f"Make so many takes and keep the best; null is {CHOICE} of a model with a critic, "
+        "where no seed is given, else 1.",
     )
     format: Literal[tuple(FORMATS)] = Field("wav", description="Of the sound file.")  # type: ignore[valid-type]
     loudness: float | None = Field(None, description="LUFS to bring it to; null leaves it alone.")
@@ -74,7 +78,8 @@ Listen = asked(GenerateRequest, "Listen", ListenBase, MUSIC, WHOLE)
 
 def _run(request: Any, work: Work) -> None:
     asked_for = GenerateRequest(**work.options(request))
-    [[take, *_]], rankings = play(work.model, [asked_for], request.best_of, work.progress)
+    count = count_for(request.best_of, asked_for.seed, work.model)
+    [[take, *_]], rankings = play(work.model, [asked_for], count, work.progress)
     for ranking in rankings:
         scores = json.dumps([one.facts for one in ranking], ensure_ascii=False)
         write_atomically(work.folder / "auditions.json", scores.encode())

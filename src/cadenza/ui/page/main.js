@@ -126,7 +126,7 @@ const make = async (kind, request) => pieces.add(await submit(kind, request));
 const takeRequest = () => ({
   ...options(),
   duration: Number(take.elements.duration.value),
-  best_of: Number(take.elements.best_of.value),
+  best_of: Number(take.elements.best_of.value) || null,
   in_time: take.elements.in_time.checked,
   format: take.elements.format.value,
 });

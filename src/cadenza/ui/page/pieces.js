@@ -161,12 +161,12 @@ const mixed = (strips) =>
     .map((words) => words.filter(Boolean).join(" "))
     .join(", ");
 
-/** Why a take was chosen among others: what was heard in each, the best first. */
-const ranking = (takes) =>
+/** Why a take was chosen among others: what was heard in each that was played to its end, the best first. */
+const ranking = (takes, played) =>
   element(
     "details",
     {},
-    element("summary", { textContent: `Chosen among ${takes.length} takes` }),
+    element("summary", { textContent: `Chosen among ${played === takes.length ? `${played} takes` : `the ${takes.length} takes that began best`}` }),
     element(
       "ol",
       {},
@@ -294,7 +294,7 @@ class Piece {
     if (this.job.kind === "loop") named.forEach((one) => this.stage.append(...this.player([one], true)));
     else this.stage.append(...this.player(named, false, stems.length && fileOf(source, "session.zip") && source));
     const auditions = fileOf(this.job, "auditions.json");
-    if (auditions) this.stage.append(ranking(await get(auditions.url)));
+    if (auditions) this.stage.append(ranking(await get(auditions.url), this.job.request.best_of));
     this.offer();
     for (const draw of this.drawings.splice(0)) draw();
   }
