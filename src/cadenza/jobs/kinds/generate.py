@@ -44,8 +44,8 @@ class MusicFile(Asked):
         None,
         ge=1,
         le=MOST_TAKES,
-        description=f"Make so many takes and keep the best; null is {CHOICE} of a model with a critic, "
-        "where no seed is given, else 1.",
+        description="Make so many takes and keep the best of them; null is "
+        f"{CHOICE} of a model with a critic, where no seed is given, else 1.",
     )
     format: Literal[tuple(FORMATS)] = Field("wav", description="Of the sound file.")  # type: ignore[valid-type]
     loudness: float | None = Field(None, description="LUFS to bring it to; null leaves it alone.")
