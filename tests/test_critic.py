@@ -16,13 +16,14 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 import cadenza
+from cadenza.checkpoints.layout import CRITIC
 from cadenza.errors import ModelDamaged
 from cadenza.framecodec import FrameCodecConfig, FrameCodecModel
 from cadenza.model import Model
 from cadenza.request import GenerateRequest
 from cadenza.studio import audition
 from cadenza.studio.audition import auditions, ranked
-from cadenza.studio.critic import FILE, Critic, critic_in, wanted_of
+from cadenza.studio.critic import Critic, critic_in, wanted_of
 from cadenza.studio.critic.network import SCALE, CriticNetwork, pack
 from cadenza.take import Take
 from cadenza.types import Audio, Codes
@@ -242,9 +243,9 @@ def test_a_critic_is_exported_and_a_damaged_one_is_said_to_be(tmp_path: Path) ->
     exported = critic_in(folder)
     assert exported is not None
     assert np.abs(np.exp(exported.hear(ids).tempo) - np.exp(theirs)).max() < 0.05
-    whole = (folder / FILE).read_bytes()
+    whole = (folder / CRITIC).read_bytes()
     for damaged in (whole[:1000], b"", whole[: len(whole) // 2]):
-        (folder / FILE).write_bytes(damaged)
+        (folder / CRITIC).write_bytes(damaged)
         with pytest.raises(ModelDamaged, match=r"critic\.safetensors cannot be read"):
             critic_in(folder)
 

@@ -25,11 +25,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from cadenza.checkpoints.layout import CRITIC
 from cadenza.files import write_atomically
 from cadenza.framecodec import FrameCodecModel
-from cadenza.studio.critic import FILE, pack
+from cadenza.studio.critic import pack
 from training.critic.network import TEMPI, TempoNetwork
-from training.critic.network import WEIGHTS as CRITIC
+from training.critic.network import WEIGHTS as TAUGHT
 from training.language_model.facts import FAMILIES, FRAME_RATE
 from training.language_model.learner import WEIGHTS
 from training.language_model.shape import nano_config
@@ -107,8 +108,8 @@ def add_critic(taught: Path, folder: Path) -> None:
         "frame_rate": FRAME_RATE,
     }
     content = safetensors.numpy.save(pack(weights), {"critic": json.dumps(facts)})
-    write_atomically(folder / FILE, content)
-    print(f"{folder / FILE}: {len(content) / 1e6:.2f} MB")
+    write_atomically(folder / CRITIC, content)
+    print(f"{folder / CRITIC}: {len(content) / 1e6:.2f} MB")
 
 
 def main() -> None:
@@ -123,7 +124,7 @@ def main() -> None:
     arguments = parser.parse_args()
     assemble(arguments.codec, arguments.codes, arguments.language_model, arguments.out)
     if arguments.critic is not None:
-        add_critic(arguments.critic / CRITIC, arguments.out)
+        add_critic(arguments.critic / TAUGHT, arguments.out)
 
 
 if __name__ == "__main__":

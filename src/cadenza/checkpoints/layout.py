@@ -14,6 +14,7 @@ from cadenza.errors import ModelDamaged
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
+CRITIC = "critic.safetensors"  # of the few checkpoints that have one, see cadenza.studio.critic
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")  # of transformers 5 and 4
 _BESIDE_THE_WEIGHTS = (
     CONFIG,
@@ -22,6 +23,7 @@ _BESIDE_THE_WEIGHTS = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     *PROCESSORS,
+    CRITIC,
     "README.md",  # names the licence
 )
 

@@ -10,12 +10,11 @@ pieces whose every fact is known (``training.critic``), and needs a few millisec
 seconds of music, so that many takes can be heard where one is asked for.
 """
 
-from cadenza.studio.critic.critic import FILE, Critic, Opinion, critic_in
+from cadenza.studio.critic.critic import Critic, Opinion, critic_in
 from cadenza.studio.critic.network import CriticNetwork, Told, pack
 from cadenza.studio.critic.wanted import Wanted, wanted_of
 
 __all__ = [
-    "FILE",
     "Critic",
     "CriticNetwork",
     "Opinion",

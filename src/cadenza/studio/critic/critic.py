@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from cadenza.checkpoints.layout import CRITIC
 from cadenza.errors import ModelDamaged
 from cadenza.studio.critic.network import CriticNetwork, Told
 from cadenza.studio.critic.wanted import wanted_of
 from cadenza.types import Codes, FloatArray, IntArray, Key
 
-FILE = "critic.safetensors"
 CODEBOOKS = "audio_encoder.quantizer.codebooks"  # in the checkpoint's weights
 WINDOW = 500  # frames that are heard at a time: as many as it was taught on
 LEAST = 150  # of the last window; a shorter one is not heard, unless it is the only one
@@ -87,12 +87,12 @@ def critic_in(folder: Path) -> Critic | None:
     Raises:
         ModelDamaged: it is there and cannot be read.
     """
-    if not (folder / FILE).is_file():
+    if not (folder / CRITIC).is_file():
         return None
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(folder / FILE, framework="numpy") as file:
+        with safe_open(folder / CRITIC, framework="numpy") as file:
             facts: dict[str, Any] = json.loads(file.metadata()["critic"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         with safe_open(folder / "model.safetensors", framework="numpy") as file:
@@ -103,7 +103,7 @@ def critic_in(folder: Path) -> Critic | None:
         )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ModelDamaged(
-            f"{folder / FILE} cannot be read: {error}. Fetch the checkpoint again"
+            f"{folder / CRITIC} cannot be read: {error}. Fetch the checkpoint again"
         ) from error
     return Critic(network, facts["families"])
 
