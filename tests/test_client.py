@@ -73,6 +73,13 @@ def test_takes_are_those_made_here(client: Client, torch_nano: Model, tmp_path: 
     assert cadenza.verify(there[0].save(tmp_path / "x.wav"), model=torch_nano).same
 
 
+def test_the_best_there_is_the_best_here(client: Client, torch_nano: Model) -> None:
+    options = {"best_of": 5, "duration": 1.0, "seed": 3}
+    there, here = (one.generate("solo piano, 90 bpm", **options) for one in (client, torch_nano))
+    assert there.codes.sha256 == here.codes.sha256
+    assert there.recipe.sampling.seed == here.recipe.sampling.seed
+
+
 def test_going_on_from_sounds_and_takes(client: Client, torch_nano: Model, tmp_path: Path) -> None:
     write(sine(0.5, 32_000), tmp_path / "hum.wav")
     options = {"duration": 0.4, "seed": 1}

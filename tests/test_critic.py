@@ -218,6 +218,8 @@ def test_of_many_takes_those_that_begin_best_are_played_to_the_end(torch_nano: M
     assert same.codes.sha256 == alone.codes.sha256
     [whole] = auditions(torch_nano, [request], 6, whole=True)
     assert len(whole) == 6
+    kept = torch_nano.generate(request.prompt, best_of=6, duration=5.0, seed=40)
+    assert kept.codes.sha256 == heard[0].take.codes.sha256
 
 
 def test_silence_is_thrown_out_whatever_the_codes_say(

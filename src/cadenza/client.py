@@ -128,10 +128,16 @@ class Client:
     # ── What it makes ───────────────────────────────────────────────────────────────────────────
 
     def generate(
-        self, prompt: str | None, *, progress: Progress | None = None, **options: Any
+        self,
+        prompt: str | None,
+        *,
+        best_of: int = 1,
+        progress: Progress | None = None,
+        **options: Any,
     ) -> Take:
-        """Make one piece, see :meth:`cadenza.Model.generate`."""
-        return self.generate_batch([GenerateRequest(prompt, **options)], progress)[0]
+        """Make one piece, see :meth:`cadenza.Model.generate`; the server hears what is the best."""
+        [take] = self._generate([GenerateRequest(prompt, **options)], best_of, progress)
+        return take
 
     def generate_batch(
         self, requests: Sequence[GenerateRequest], progress: Progress | None = None
@@ -141,10 +147,14 @@ class Client:
         The sound is as a file has it, within full scale; the codes are the same. What ``progress``
         raises cancels all of them. They are also cancelled when one fails.
         """
+        return self._generate(requests, 1, progress)
+
+    def _generate(
+        self, requests: Sequence[GenerateRequest], best_of: int, progress: Progress | None
+    ) -> list[Take]:
         check_batch(requests)
-        wishes = [
-            self._wish(request) | {"format": "wavfloat", "best_of": 1} for request in requests
-        ]
+        more = {"format": "wavfloat", "best_of": best_of}
+        wishes = [self._wish(request) | more for request in requests]
         ids: list[str] = []
         try:
             ids += [self.submit("generate", wish) for wish in wishes]

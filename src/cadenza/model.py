@@ -29,6 +29,7 @@ from cadenza.request import (
 )
 from cadenza.streaming import Performance, Producer, Solo, Sounding, SteadyLevel, Stream
 from cadenza.studio.asked import asked as read_prompt
+from cadenza.studio.audition import play
 from cadenza.studio.critic import Critic, critic_in
 from cadenza.studio.intime import frames_to_make, in_time
 from cadenza.studio.session import Session
@@ -178,17 +179,25 @@ class Model:
         return critic_in(self._folder)
 
     def generate(
-        self, prompt: str | None, *, progress: Progress | None = None, **options: Any
+        self,
+        prompt: str | None,
+        *,
+        best_of: int = 1,
+        progress: Progress | None = None,
+        **options: Any,
     ) -> Take:
         """Make one piece; ``options`` are the other fields of :class:`GenerateRequest`.
 
-        ``progress`` is called after every step with the steps done and in all. What it raises
-        (``cadenza.errors.Cancelled``, for one) ends the work at that step.
+        Of ``best_of`` takes, with seeds in a row, the best is kept: see
+        :mod:`cadenza.studio.audition`. ``progress`` is called after every step with the steps done
+        and in all. What it raises (``cadenza.errors.Cancelled``, for one) ends the work at that
+        step.
 
         Raises:
             CadenzaError: see :class:`GenerateRequest` and :meth:`generate_batch`.
         """
-        return self.generate_batch([GenerateRequest(prompt, **options)], progress)[0]
+        [[best, *_]], _ = play(self, [GenerateRequest(prompt, **options)], best_of, progress)
+        return best
 
     def generate_batch(
         self, requests: Sequence[GenerateRequest], progress: Progress | None = None
