@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from cadenza.studio.critic import Critic, critic_in, wanted_of
 from cadenza.studio.critic.network import SCALE, CriticNetwork, pack
 from cadenza.take import Take
 from cadenza.types import Audio, Codes
+from tests.kills import kill_once
 from tests.renders import rendered
 from training import resume
 from training.corpus.compose import compose
@@ -273,14 +273,8 @@ def test_teaching_goes_on_after_a_kill(tmp_path: Path) -> None:
             *("--minutes", str(minutes), "--keep-every", "1"),
         ]
 
-    running = subprocess.Popen(command(60), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     state = tmp_path / "out" / "training.pt"
-    deadline = time.monotonic() + 120
-    while not state.exists() and running.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    running.send_signal(signal.SIGKILL)
-    output, _ = running.communicate(timeout=60)
-    assert state.exists(), output.decode()
+    kill_once(command(60), state, signal.SIGKILL)
     before = resume.load(state, torch.device("cpu"))
     assert before is not None and before["step"] > 0
     budget = before["spent"] / 60 + 0.05

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from transformers import MusicgenForConditionalGeneration, PreTrainedTokenizerFast
 
 from cadenza.framecodec import FrameCodecConfig, FrameCodecModel, ResidualQuantizer
+from tests.kills import kill_once
 from training import resume
 from training.captions import write_shard
 from training.codec.codebooks import CodebookLearner
@@ -377,14 +377,8 @@ def test_codec_training_goes_on_after_a_kill(tmp_path: Path, corpus: Path, numbe
             *("--held-out", str(corpus), "--out", str(out), *options.split()),
         ]
 
-    running = subprocess.Popen(command(60), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     state = out / "training.pt"
-    deadline = time.monotonic() + 120
-    while not state.exists() and running.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    running.send_signal(number)
-    output, _ = running.communicate(timeout=60)
-    assert state.exists(), output.decode()
+    kill_once(command(60), state, number)
     before = resume.load(state, torch.device("cpu"))
     assert before is not None and before["step"] > 0
 
