@@ -24,7 +24,6 @@ from cadenza.studio import audition
 from cadenza.studio.audition import auditions, ranked
 from cadenza.studio.critic import Critic, critic_in, wanted_of
 from cadenza.studio.critic.network import SCALE, CriticNetwork, pack
-from cadenza.studio.session import Session
 from cadenza.take import Take
 from cadenza.types import Audio, Codes
 from tests.kills import kill_once
@@ -221,29 +220,6 @@ def test_of_many_takes_those_that_begin_best_are_played_to_the_end(torch_nano: M
     assert len(whole) == 6
     kept = torch_nano.generate(request.prompt, best_of=6, duration=5.0, seed=40)
     assert kept.codes.sha256 == heard[0].take.codes.sha256
-
-
-def test_a_band_tries_first_what_begins_best(torch_nano: Model, tmp_path: Path) -> None:
-    place = tmp_path / "session"
-    options = {"bars": 1, "seed": 7, "retries": 1}
-    session = torch_nano.band("jazz, 120 bpm, F minor", ["piano", "bass"], place, **options)
-    critic = torch_nano.critic
-    assert critic is not None
-    for number, track in enumerate(session.tracks):
-        assert sorted(track.cast) == [7 + number + 2 * place for place in range(16)]
-        assert track.seed in track.cast[:2]
-        take = place / "takes" / f"{track.name}-{track.seed}.wav"
-        seconds = min(4.0, cadenza.verify(take, model=torch_nano).take.audio.duration)
-        requests = [
-            GenerateRequest(track.prompt, duration=seconds, seed=seed)
-            for seed in (track.cast[0], track.cast[-1])
-        ]
-        best, worst = (
-            np.mean(list(critic.weigh(take.codes, track.prompt).fulfilled.values()))
-            for take in torch_nano.generate_batch(requests)
-        )
-        assert best > worst
-    assert Session.from_json((place / "session.json").read_text()) == session
 
 
 def test_silence_is_thrown_out_whatever_the_codes_say(

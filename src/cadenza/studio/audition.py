@@ -110,30 +110,30 @@ def auditions(
     groups, critic = [_takes(request, count) for request in requests], player.critic
     playing = _Playing(player, progress)
     if critic is not None and not whole and count > SHORTLIST:
-        begun = [[beginning_of(take) for take in group] for group in groups]
+        begun = [[_beginning_of(take) for take in group] for group in groups]
         shortest = [group[:SHORTLIST] for group in groups]  # whichever these will be
         for number, takes in enumerate(playing.play(begun, shortest)):
-            groups[number] = by_promise(groups[number], takes, critic)[:SHORTLIST]
+            groups[number] = _shortlisted(groups[number], takes, critic)
     return [ranked(takes, critic) for takes in playing.play(groups)]
 
 
-def by_promise(
+def _shortlisted(
     requests: Sequence[GenerateRequest], begun: Sequence[Take], critic: Critic
 ) -> list[GenerateRequest]:
-    """Requests whose takes have ``begun``, see :func:`beginning_of`; first the one that a critic
-    likes best of what it heard."""
+    """Those that begin best, in their order."""
     promise = [
         _mean(_opinion(critic, take, request.in_time).fulfilled, CRITIC_PARTS)
         for take, request in zip(begun, requests, strict=True)
     ]
-    return [requests[number] for number in np.argsort(-np.array(promise), kind="stable")]
+    best = sorted(range(len(requests)), key=lambda number: -promise[number])[:SHORTLIST]
+    return [requests[number] for number in sorted(best)]
 
 
 def _opinion(critic: Critic, take: Take, in_time: bool) -> Opinion:
     return critic.weigh(take.codes, take.recipe.text or "", in_time=in_time)
 
 
-def beginning_of(request: GenerateRequest) -> GenerateRequest:
+def _beginning_of(request: GenerateRequest) -> GenerateRequest:
     """What a take of so many seconds shares with the whole one, but for its very last frames."""
     return dataclasses.replace(request, duration=min(BEGINNING, request.duration), in_time=False)
 

@@ -24,7 +24,7 @@ from cadenza.types import MAX_SEED, AdapterIdentity, Key, Note, Sampling
 
 FORMAT = 1
 HOW = ("together", "layered")
-MAX_BARS, MAX_RETRIES, MAX_NOTES, MAX_CAST = 256, 20, 100_000, 64
+MAX_BARS, MAX_RETRIES, MAX_NOTES = 256, 20, 100_000
 MIN_RATE, MAX_RATE = 4000, 192_000
 MOST = 1e6  # of a number in a report
 
@@ -39,9 +39,6 @@ class Track:
     level: float  # LUFS that its gain is set for
     strip: Strip
     seed: int | None = None  # of the take that is used; None while there is none
-    cast: tuple[
-        int, ...
-    ] = ()  # seeds to try, in the order in which a critic liked their beginnings
     pinned: bool = False  # a person chose that seed, so it stays whatever is wrong with it
     report: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what was found and done
     recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the take
@@ -199,14 +196,11 @@ def _track(entry: Any) -> Track:
     if len(entry["notes"]) > MAX_NOTES:
         raise SessionError(f"the track {name} has {len(entry['notes'])} notes, {MAX_NOTES} at most")
     entry["notes"] = tuple(_note(name, *values) for values in entry["notes"])
-    entry["cast"] = tuple(entry.get("cast", ()))[:MAX_CAST]
     track = Track(**entry)
     role_named(track.role)
     _text(entry, "prompt")
     if track.seed is not None:
         _whole(track.seed, f"the seed of {name}", 0, MAX_SEED)
-    for seed in track.cast:
-        _whole(seed, f"a seed of {name}", 0, MAX_SEED)
     check_loudness(track.level)
     if not all(isinstance(part, dict) for part in (track.report, track.recipe)):
         raise SessionError(f"the track {name} has a report or a recipe that is none")

@@ -16,7 +16,6 @@ from cadenza.beats import analyse
 from cadenza.beats.tonality import best_key
 from cadenza.request import GenerateRequest
 from cadenza.studio.align import Alignment, align
-from cadenza.studio.audition import CHOICE, beginning_of, by_promise
 from cadenza.studio.countin import count_in
 from cadenza.studio.course import Course
 from cadenza.studio.folder import Folder
@@ -46,7 +45,6 @@ class Tries:
         """Make what is missing; the session then has a tempo and a key."""
         groups = [[track] for track in self._open]
         if self.session.how == "together" and groups:
-            self._cast()
             groups = [self._open]
         for group in groups:
             while wanted := self._next(group):
@@ -60,21 +58,6 @@ class Tries:
     def count(self, track: Track) -> int:
         """How many takes of a track there are."""
         return len(self._made(track))
-
-    def _cast(self) -> None:
-        """Let the model's critic, if it has one, hear how takes of each new track would begin."""
-        critic = self._player.critic
-        for track in self._open:
-            if critic is None or track.pinned or track.cast or self._made(track):
-                continue
-            self._course.about(f"choosing a player of {track.name}")
-            requests = [self._request(track, seed) for seed in self._in_a_row(track, CHOICE)]
-            begun = self._player.generate_batch([beginning_of(wish) for wish in requests])
-            seeds = [wish.seed for wish in by_promise(requests, begun, critic)]
-            cast = tuple(seed for seed in seeds if seed is not None)
-            self.session = self.session.with_track(replace(track, cast=cast))
-        self._folder.save(self.session)
-        self._open = [track for track in self.session.tracks if not track.settled]
 
     def _next(self, group: Sequence[Track]) -> list[tuple[Track, int]]:
         """The tracks that need another take, and its seed."""
@@ -96,16 +79,10 @@ class Tries:
         """Of all takes that a track may have, in order."""
         if track.pinned and track.seed is not None:
             return [track.seed]
-        tries = self.session.retries + 1
-        rest = [seed for seed in self._in_a_row(track, tries) if seed not in track.cast]
-        return [*track.cast, *rest][:tries]
-
-    def _in_a_row(self, track: Track, count: int) -> list[int]:
-        """So many seeds that no other track has."""
         session = self.session
         number = [other.name for other in session.tracks].index(track.name)
-        step = len(session.tracks)
-        return [(session.seed + number + n * step) % (MAX_SEED + 1) for n in range(count)]
+        tries = range(session.retries + 1)
+        return [(session.seed + number + n * len(session.tracks)) % (MAX_SEED + 1) for n in tries]
 
     def _made(self, track: Track) -> list[int]:
         seeds = self._seeds(track)
