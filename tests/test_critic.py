@@ -206,7 +206,7 @@ def test_of_many_takes_those_that_begin_best_are_played_to_the_end(torch_nano: M
     assert critic is not None
     promise = {}
     for seed in range(40, 46):
-        begun = torch_nano.generate(request.prompt, duration=4.0, seed=seed)
+        begun = torch_nano.generate(request.prompt, duration=audition.BEGINNING, seed=seed)
         parts = critic.weigh(begun.codes, "solo piano in A minor").fulfilled
         weights = [audition.CRITIC_PARTS[name][0] for name in parts]
         promise[seed] = np.average(list(parts.values()), weights=weights)
