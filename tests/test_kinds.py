@@ -96,7 +96,7 @@ def test_examples_are_requests_that_are_accepted() -> None:
         ("remake", {"job": "../x", "track": "bass"}, "job"),
         ("remake", {"job": JOB, "track": "bass", "seed": -1}, "seed"),
         ("remake", {"job": JOB, "track": "bass", "words": " "}, "prompt of the track is empty"),
-        ("generate", {"prompt": "x", "best_of": 21}, "best_of"),
+        ("generate", {"prompt": "x", "best_of": 17}, "best_of"),
         ("generate", {"prompt": "x", "best_of": 0}, "best_of"),
         ("generate", {"prompt": "x", "in_time": True, "beginning": UPLOAD}, "would be stretched"),
         ("loop", {"prompt": "x", "bars": 1000}, "1 to 64 bars, not 1000"),

@@ -186,7 +186,7 @@ AutoBestOf = Annotated[
     int | None,
     typer.Option(
         help="Make so many takes of each piece and keep the best.",
-        show_default="20 of a model with a critic, as nano, where no seed is given; else 1",
+        show_default="16 of a model with a critic, as nano, where no seed is given; else 1",
     ),
 ]
 KeepAll = Annotated[

@@ -31,9 +31,9 @@ from cadenza.types import MAX_SEED, Audio, FloatArray, Progress
 
 MAX_TAKES = 32
 TOGETHER = 16  # takes in a batch
-CHOICE = 20  # takes of which a critic keeps the best where nothing else is asked for
-SHORTLIST = 2  # of many takes, those that a critic wants to hear to the end
-BEGINNING = 3.0  # seconds of the others that it hears
+CHOICE = 16  # takes of which a critic keeps the best where nothing else is asked for
+SHORTLIST = 3  # of many takes, those that a critic wants to hear to the end
+BEGINNING = 4.0  # seconds of the others that it hears
 
 _Groups = Sequence[Sequence[GenerateRequest]]
 
