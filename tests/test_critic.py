@@ -21,7 +21,7 @@ from cadenza.framecodec import FrameCodecConfig, FrameCodecModel
 from cadenza.model import Model
 from cadenza.request import GenerateRequest
 from cadenza.studio import audition
-from cadenza.studio.audition import auditions, ranked
+from cadenza.studio.audition import auditions, count_for, ranked
 from cadenza.studio.critic import Critic, critic_in, wanted_of
 from cadenza.studio.critic.network import SCALE, CriticNetwork, pack
 from cadenza.take import Take
@@ -220,6 +220,16 @@ def test_of_many_takes_those_that_begin_best_are_played_to_the_end(torch_nano: M
     assert len(whole) == 6
     kept = torch_nano.generate(request.prompt, best_of=6, duration=5.0, seed=40)
     assert kept.codes.sha256 == heard[0].take.codes.sha256
+
+
+def test_many_are_played_only_where_there_is_something_to_choose_by(
+    torch_nano: Model, tiny_text: Path
+) -> None:
+    assert count_for(None, None, torch_nano, ["pop, 120 bpm", None]) == audition.CHOICE
+    assert count_for(None, None, torch_nano, ["a lonely evening", None]) == 1
+    assert count_for(None, 7, torch_nano, ["pop, 120 bpm"]) == 1
+    assert count_for(5, 7, torch_nano, ["pop"]) == 5
+    assert count_for(None, None, cadenza.load(tiny_text, backend="torch"), ["pop, 120 bpm"]) == 1
 
 
 def test_silence_is_thrown_out_whatever_the_codes_say(

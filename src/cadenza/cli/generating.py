@@ -70,7 +70,7 @@ def generate(
     kept = best_of if keep_all and best_of is not None else 1
     places = check_places(wishes, output, format, loudness, takes=kept, with_json=recipe)
     loaded = showing.load(model, loading, as_json)
-    takes_each = count_for(best_of, seed, loaded)
+    takes_each = count_for(best_of, seed, loaded, (request.text for request, _ in jobs))
 
     begun = time.monotonic()
     written: list[tuple[Path, Take]] = []

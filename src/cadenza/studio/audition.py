@@ -11,7 +11,7 @@ key more surely, and mode, instrument, drums and solos besides. ``CRITIC_PARTS``
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -23,7 +23,7 @@ from cadenza.errors import OptionError
 from cadenza.request import GenerateRequest, new_seed
 from cadenza.studio.align import TEMPO_TOLERANCE, in_key, trusted
 from cadenza.studio.asked import Asked, asked
-from cadenza.studio.critic import Critic, Opinion
+from cadenza.studio.critic import Critic, Opinion, wanted_of
 from cadenza.studio.levels import fullness, levels_of, unevenness, unusable
 from cadenza.studio.player import Player
 from cadenza.take import Take
@@ -185,12 +185,19 @@ def play(
     return [[one.take for one in ranking] for ranking in heard], heard
 
 
-def count_for(best_of: int | None, seed: int | None, player: Player) -> int:
-    """How many takes are played of a request that wants the best of so many, or does not say:
-    whoever names a seed wants that very take."""
+def count_for(
+    best_of: int | None, seed: int | None, player: Player, texts: Iterable[str | None]
+) -> int:
+    """How many takes are played of requests that want the best of so many, or do not say.
+
+    Whoever names a seed wants that very take, and where no text asks for anything that a critic
+    hears there is nothing to choose by.
+    """
     if best_of is not None:
         return best_of
-    return CHOICE if seed is None and player.critic is not None else 1
+    if seed is not None or player.critic is None:
+        return 1
+    return CHOICE if any(text and wanted_of(text).anything for text in texts) else 1
 
 
 def check_count(count: int) -> None:

@@ -78,7 +78,7 @@ Listen = asked(GenerateRequest, "Listen", ListenBase, MUSIC, WHOLE)
 
 def _run(request: Any, work: Work) -> None:
     asked_for = GenerateRequest(**work.options(request))
-    count = count_for(request.best_of, asked_for.seed, work.model)
+    count = count_for(request.best_of, asked_for.seed, work.model, [asked_for.text])
     [[take, *_]], rankings = play(work.model, [asked_for], count, work.progress)
     for ranking in rankings:
         scores = json.dumps([one.facts for one in ranking], ensure_ascii=False)

@@ -28,6 +28,11 @@ class Wanted:
     leads: tuple[str, ...]  # families of instruments, as they are named
     alone: bool | None  # whether one instrument is to play and nothing else
 
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to hear it by."""
+        return self.wishes != Wishes() or bool(self.leads) or self.alone is not None
+
 
 def wanted_of(prompt: str) -> Wanted:
     """Read a prompt."""
