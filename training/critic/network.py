@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cadenza.framecodec import ConvNeXtBlock, ResidualQuantizer
+from cadenza.studio.critic.network import KEYS
 from training.language_model.facts import FAMILIES, FRAME_RATE, Facts
 
 WIDTH, HIDDEN, BLOCKS = 96, 160, 2
@@ -23,7 +24,6 @@ ONSETS = 8  # curves that rise where something begins
 TEMPI = np.geomspace(28, 380, 210)  # beats a minute: those of the corpus, their halves and doubles
 SLOWEST, FASTEST = 57.0, 190.0  # what is told
 SPREAD = 0.015
-KEYS = 24
 
 
 @dataclass(frozen=True, eq=False)

@@ -178,7 +178,6 @@ def play(
     Raises:
         CadenzaError: as for :func:`auditions`.
     """
-    check_count(count)
     if count == 1:
         return [[take] for take in player.generate_batch(requests, progress)], []
     heard = auditions(player, requests, count, progress, whole=whole)
