@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,35 @@ class StopSignal:
 
     def _take(self, number: int, frame: object) -> None:
         self.given = True
+
+
+class Run:
+    """A training in a folder, from where it was left to the end of its time."""
+
+    def __init__(
+        self, folder: Path, minutes: float, keep_every: float, device: torch.device
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._checkpoint, self._keep_every = folder / "training.pt", keep_every
+        self.before = load(self._checkpoint, device)  # the state that it was left in
+        self.clock = Clock(minutes, self.before["spent"] if self.before else 0.0)
+        self.stopped = False  # before its time
+        if self.before:
+            went = f"{self.clock.spent / 60:.1f} minutes in"
+            print(f"going on from step {self.before['step']}, {went}", flush=True)
+
+    def shares(self, state: Callable[[], dict[str, Any]]) -> Iterator[float]:
+        """Of the time, how much is used up, before each step; the ``state`` after some of them, and
+        after the last one, is stored."""
+        keep, stop = Every(self._keep_every), StopSignal()
+        while (share := self.clock.share) < 1 and not stop.given:
+            yield share
+            if keep():
+                self._store(state())
+        self._store(state())
+        if stop.given:
+            self.stopped = True
+            print(f"stopped at step {state()['step']}; run it again to go on")
+
+    def _store(self, state: dict[str, Any]) -> None:
+        save({**state, "spent": self.clock.spent}, self._checkpoint)

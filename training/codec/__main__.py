@@ -143,38 +143,25 @@ def train(arguments: argparse.Namespace) -> None:
     torch.manual_seed(arguments.seed)
     config = FrameCodecConfig()
     training = CodecTraining(config, device, arguments.rate)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    checkpoint = arguments.out / "training.pt"
-    clock = resume.Clock(arguments.minutes)
-    if (state := resume.load(checkpoint, device)) is not None:
-        clock = resume.Clock(arguments.minutes, state.pop("spent"))
-        training.restore(state)
-        print(f"going on from step {training.step}, {clock.spent / 60:.1f} minutes in", flush=True)
+    run = resume.Run(arguments.out, arguments.minutes, arguments.keep_every, device)
+    if run.before is not None:
+        training.restore(run.before)
     length = arguments.frames * config.hop_length
     check = held_out(arguments.held_out, 4 * config.sampling_rate).to(device)
     batches: Iterator[Tensor] = iter(
         Crops(arguments.corpus, arguments.batch, length, arguments.seed + training.step)
     )
-    report, keep = resume.Every(20), resume.Every(arguments.keep_every)
-
-    def store() -> None:
-        resume.save({**training.state(), "spent": clock.spent}, checkpoint)
-
-    stop = resume.StopSignal()
-    while clock.share < 1 and not stop.given:
-        losses = training.advance(next(batches).to(device, non_blocking=True), clock.share)
+    report = resume.Every(20)
+    for share in run.shares(training.state):
+        losses = training.advance(next(batches).to(device, non_blocking=True), share)
         if report():
             figures = "  ".join(f"{name} {float(value):.3f}" for name, value in losses.items())
             print(
-                f"{clock.spent / 60:6.1f} min  step {training.step:6d}  {figures}  "
+                f"{run.clock.spent / 60:6.1f} min  step {training.step:6d}  {figures}  "
                 f"held-out mel distance {training.evaluate(check):.4f}",
                 flush=True,
             )
-        if keep():
-            store()
-    store()
-    if stop.given:
-        print(f"stopped at step {training.step}; run it again to go on")
+    if run.stopped:
         return
     training.codec.eval().save_pretrained(arguments.out)
     print(f"held-out mel distance {training.evaluate(check):.4f}; codec in {arguments.out}")

@@ -11,6 +11,7 @@ import argparse
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -76,25 +77,21 @@ def teach(arguments: argparse.Namespace) -> None:
     codec = FrameCodecModel.from_pretrained(arguments.codec, dtype=torch.float32)
     critic = Critic(codec.quantizer.codebooks.data.float())
     optimiser = torch.optim.AdamW(critic.parameters(), HIGHEST_RATE, weight_decay=0.05)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    checkpoint, step = arguments.out / "training.pt", 0
-    clock = resume.Clock(arguments.minutes)
-    if (state := resume.load(checkpoint, device)) is not None:
-        clock = resume.Clock(arguments.minutes, state["spent"])
-        critic.load_state_dict(state["critic"])
-        optimiser.load_state_dict(state["optimiser"])
-        step = state["step"]
-        print(f"going on from step {step}, {clock.spent / 60:.1f} minutes in", flush=True)
+    step = 0
+    run = resume.Run(arguments.out, arguments.minutes, arguments.keep_every, device)
+    if run.before is not None:
+        critic.load_state_dict(run.before["critic"])
+        optimiser.load_state_dict(run.before["optimiser"])
+        step = run.before["step"]
     lessons = drawn([CodeCrops(folder, device, step) for folder in arguments.codes])
     held_out = CodeCrops(arguments.held_out, device, seed=0)
-    report, keep = resume.Every(20), resume.Every(arguments.keep_every)
-    stop = resume.StopSignal()
+    report = resume.Every(20)
 
-    def store() -> None:
+    def state() -> dict[str, Any]:
         parts = {"critic": critic.state_dict(), "optimiser": optimiser.state_dict()}
-        resume.save({**parts, "step": step, "spent": clock.spent}, checkpoint)
+        return {**parts, "step": step}
 
-    while (share := clock.share) < 1 and not stop.given:
+    for share in run.shares(state):
         rate = min(share / WARM_UP, (1 - share) / (1 - WARM_UP))
         for group in optimiser.param_groups:
             group["lr"] = HIGHEST_RATE * max(rate, 0.01)
@@ -108,13 +105,11 @@ def teach(arguments: argparse.Namespace) -> None:
         if report():
             values = " ".join(f"{value:.3f}" for value in losses.tolist())
             told = " ".join(f"{right:.0%}" for right in rights(critic, held_out))
-            line = f"{clock.spent / 60:6.1f} min  step {step:6d}  {values}  held-out told {told}"
+            line = (
+                f"{run.clock.spent / 60:6.1f} min  step {step:6d}  {values}  held-out told {told}"
+            )
             print(line, flush=True)
-        if keep():
-            store()
-    store()
-    if stop.given:
-        print(f"stopped at step {step}; run it again to go on")
+    if run.stopped:
         return
     for frames in sorted(FRAMES):
         told = ", ".join(f"{right:.0%}" for right in rights(critic, held_out, frames))

@@ -32,13 +32,9 @@ def train(arguments: argparse.Namespace) -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(arguments.codes)
     codec = FrameCodecConfig.from_pretrained(arguments.codec)
     learner = Learner(codec, tokenizer, device, arguments.rate)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    checkpoint = arguments.out / "training.pt"
-    clock = resume.Clock(arguments.minutes)
-    if (state := resume.load(checkpoint, device)) is not None:
-        clock = resume.Clock(arguments.minutes, state.pop("spent"))
-        learner.restore(state)
-        print(f"going on from step {learner.step}, {clock.spent / 60:.1f} minutes in", flush=True)
+    run = resume.Run(arguments.out, arguments.minutes, arguments.keep_every, device)
+    if run.before is not None:
+        learner.restore(run.before)
     elif arguments.begin_from is not None:
         learner.begin_from(arguments.begin_from, music_only=arguments.music_only)
     letters = letters_of(tokenizer)
@@ -47,13 +43,8 @@ def train(arguments: argparse.Namespace) -> None:
     check = CodeCrops(arguments.held_out, device, seed=0)
     held_out = [check.draw(arguments.batch, max(arguments.crops)) for _ in range(CHECK_BATCHES)]
     report, look = resume.Every(arguments.report_every), resume.Every(10)
-    keep, stop = resume.Every(arguments.keep_every), resume.StopSignal()
-
-    def store() -> None:
-        resume.save({**learner.state(), "spent": clock.spent}, checkpoint)
-
-    while clock.share < 1 and not stop.given:
-        reading = clock.spent < arguments.reading * 60
+    for share in run.shares(learner.state):
+        reading = run.clock.spent < arguments.reading * 60
         if reading:
             losses = learner.read(*captions.draw_text(CAPTIONS))
         else:
@@ -61,11 +52,13 @@ def train(arguments: argparse.Namespace) -> None:
             frames = arguments.crops[learner.step % len(arguments.crops)]
             batch = arguments.batch * max(arguments.crops) // frames
             drawn = crops.draw(batch, frames), captions.draw_text(CAPTIONS)
-            losses = learner.advance(*drawn, clock.share)
+            losses = learner.advance(*drawn, share)
         if look():
             crops.rescan()
         if report():
-            line = f"{clock.spent / 60:6.1f} min  step {learner.step:6d}  pieces {len(crops):6d}  "
+            line = (
+                f"{run.clock.spent / 60:6.1f} min  step {learner.step:6d}  pieces {len(crops):6d}  "
+            )
             values = " ".join(f"{value:.3f}" for value in losses.tolist())
             line += f"{'facts' if reading else 'codebooks'} {values}  "
             if not reading:
@@ -74,11 +67,7 @@ def train(arguments: argparse.Namespace) -> None:
             told = learner.told(*check.draw_text(CHECK_CAPTIONS))
             line += "held-out told " + " ".join(f"{share:.0%}" for share in told)
             print(line, flush=True)
-        if keep():
-            store()
-    store()
-    if stop.given:
-        print(f"stopped at step {learner.step}; run it again to go on")
+    if run.stopped:
         return
     learner.save(arguments.out)
     print(f"language model in {arguments.out}")
