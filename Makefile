@@ -11,7 +11,7 @@ export PROMPT OUTPUT
 .PHONY: music test clean
 
 music: .venv/.installed
-	@$(BIN)/cadenza generate "$$PROMPT" --best-of 6 --in-time --output "$$OUTPUT"
+	@$(BIN)/cadenza generate "$$PROMPT" --best-of 6 --output "$$OUTPUT"
 
 test: .venv/.installed-dev
 	$(BIN)/ruff check .

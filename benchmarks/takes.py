@@ -60,12 +60,19 @@ def takes(
 def add_choosing(parser: argparse.ArgumentParser) -> None:
     """The options of a benchmark for takes as a person may ask for them."""
     parser.add_argument("--best-of", type=int, default=1, help="so many takes for each of them")
-    parser.add_argument("--in-time", action="store_true", help="stretched to the tempo asked for")
+    parser.add_argument(
+        "--in-time",
+        action=argparse.BooleanOptionalAction,
+        help="stretched to the tempo asked for, as the best of several is where this is not said",
+    )
+    parser.add_argument(
+        "--in-key", action=argparse.BooleanOptionalAction, help="likewise transposed to the key"
+    )
 
 
 def chosen(options: argparse.Namespace) -> dict[str, Any]:
     """What :func:`add_choosing` added, as :func:`takes` reads it."""
-    return {name: getattr(options, name) for name in ("best_of", "in_time")}
+    return {name: getattr(options, name) for name in ("best_of", "in_time", "in_key")}
 
 
 def judged_part(audio: Audio) -> FloatArray:

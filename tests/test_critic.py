@@ -25,9 +25,10 @@ from cadenza.studio.audition import auditions, count_for, ranked
 from cadenza.studio.critic import Critic, critic_in, wanted_of
 from cadenza.studio.critic.network import SCALE, CriticNetwork, pack
 from cadenza.take import Take
-from cadenza.types import Audio, Codes
+from cadenza.types import Audio, Codes, Key
 from tests.kills import kill_once
 from tests.renders import rendered
+from tests.sounds import sine
 from training import resume
 from training.corpus.compose import compose
 from training.corpus.piece import HELD_OUT, Piece
@@ -171,6 +172,26 @@ def test_stretching_mends_a_tempo_and_a_long_piece_is_heard_in_windows(
     np.testing.assert_allclose(once, again, atol=1e-4)
 
 
+def test_transposing_mends_a_key_that_is_near(
+    critic: Critic, pieces: list[Piece], codes: list[Codes]
+) -> None:
+    sure = [
+        (Key(piece.tonic, piece.mode), heard)
+        for piece, heard in zip(pieces, codes, strict=True)
+        if piece.lead != "drums" and critic.weigh(heard, piece.key).fulfilled["key"] > 0.7
+    ]
+    assert len(sure) > 5
+    for key, heard in sure:
+        for semitones in (0, 1, -2, 4):
+            wanted = Key((key.tonic + semitones) % 12, key.mode)
+            near = abs(semitones) <= 2
+            parts = critic.weigh(heard, str(wanted), in_key=True).fulfilled
+            assert critic.transposition(heard, wanted) == (semitones if near else 0)
+            assert (parts["key"] > 0.6) == near
+            if semitones:
+                assert critic.weigh(heard, str(wanted)).fulfilled["key"] < 0.4
+
+
 @pytest.mark.parametrize(
     ("prompt", "leads", "alone"),
     [
@@ -220,6 +241,28 @@ def test_of_many_takes_those_that_begin_best_are_played_to_the_end(torch_nano: M
     assert len(whole) == 6
     kept = torch_nano.generate(request.prompt, best_of=6, duration=5.0, seed=40)
     assert kept.codes.sha256 == heard[0].take.codes.sha256
+
+
+def test_the_best_is_brought_in_time_unless_that_is_said_otherwise(
+    torch_nano: Model, tiny_text: Path
+) -> None:
+    prompt, options = "techno with drums, 126 bpm", {"duration": 2.0, "seed": 3}
+    best = torch_nano.generate(prompt, best_of=2, **options)
+    assert best.recipe.in_time and not best.recipe.in_key and best.audio.duration == 2.0
+    seed = best.recipe.sampling.seed
+    same = torch_nano.generate(prompt, duration=2.0, seed=seed, in_time=True)
+    np.testing.assert_array_equal(best.audio.samples, same.audio.samples)
+    others = [
+        torch_nano.generate(prompt, best_of=2, in_time=False, **options),
+        torch_nano.generate(prompt, best_of=2, beginning=sine(1.0, 32_000), **options),
+        torch_nano.generate("solo piano", best_of=2, **options),
+        torch_nano.generate("techno, 300 bpm", best_of=2, **options),
+        torch_nano.generate(prompt, **options),
+        cadenza.load(tiny_text, backend="torch").generate(prompt, best_of=2, **options),
+    ]
+    assert not any(take.recipe.in_time for take in others)
+    keyed = torch_nano.generate("solo piano in A minor", best_of=2, **options)
+    assert keyed.recipe.in_key and not keyed.recipe.in_time
 
 
 def test_many_are_played_only_where_there_is_something_to_choose_by(

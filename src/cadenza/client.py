@@ -198,7 +198,7 @@ class Client:
         asked = GenerateRequest(prompt, **options)
         check_streamed(asked)
         wish = self._wish(asked) | {"duration": duration, "buffer": buffer}
-        del wish["in_time"]  # which no stream can be
+        del wish["in_time"], wish["in_key"]  # which no stream can be
         if self._key is not None:
             wish["key"] = self._key
         return RemoteStream(self.url.replace("http", "ws", 1) + "/v1/live", wish, asked)

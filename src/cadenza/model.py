@@ -31,8 +31,10 @@ from cadenza.streaming import Performance, Producer, Solo, Sounding, SteadyLevel
 from cadenza.studio.asked import asked as read_prompt
 from cadenza.studio.audition import play
 from cadenza.studio.critic import Critic, critic_in
+from cadenza.studio.inkey import in_key
 from cadenza.studio.intime import frames_to_make, in_time
 from cadenza.studio.session import Session
+from cadenza.studio.wishes import wishes_of
 from cadenza.take import Take
 from cadenza.tune import RATE as TUNE_RATE
 from cadenza.types import (
@@ -41,6 +43,7 @@ from cadenza.types import (
     Conditioning,
     FloatArray,
     IntArray,
+    Key,
     ModelIdentity,
     Progress,
     Recipe,
@@ -279,7 +282,7 @@ class Model:
         if isinstance(piece, Take):
             prompt = piece.recipe.text if prompt is None else prompt
             # What was stretched is no longer what its codes are.
-            options["beginning"] = piece.audio if piece.recipe.in_time else piece.codes
+            options["beginning"] = piece.codes if piece.as_played else piece.audio
         else:
             options["beginning"] = piece
         return self.generate(prompt, duration=duration, progress=progress, **options)
@@ -324,6 +327,10 @@ class Model:
 
     def _prepare(self, request: GenerateRequest) -> Request:
         """Texts and sounds to what the engine reads."""
+        if _key(request) is not None and self.critic is None:
+            raise OptionError(
+                f"{self.name} has no critic to hear the key of a take: leave in-key out"
+            )
         sampling = request.sampling(self._backend.shape.vocabulary)
         conditioning = self._condition(request.text, self._tune(request))
         if sampling.guidance == 1:
@@ -378,6 +385,10 @@ class Model:
         if tempo is not None:
             wanted = self._frames(request.duration) * self.rate / self.frame_rate
             audio = in_time(audio, tempo, round(wanted))
+        key = _key(request)
+        if key is not None:
+            assert self.critic is not None  # as was checked before it was played
+            audio = in_key(audio, codes, key, self.critic)
         recipe = Recipe(
             model=self.identity,
             prompt=request.prompt,
@@ -393,6 +404,7 @@ class Model:
             melody=None if request.melody_sound is None else request.melody_sound.source,
             continued=_continued(request),
             in_time=tempo is not None,
+            in_key=key is not None,
         )
         return Take(audio, codes, recipe)
 
@@ -400,6 +412,11 @@ class Model:
 def _tempo(request: GenerateRequest) -> float | None:
     """What the take is to be stretched to, in beats a minute."""
     return read_prompt(request.text).tempo if request.in_time and request.text else None
+
+
+def _key(request: GenerateRequest) -> Key | None:
+    """What the take is to be transposed to."""
+    return wishes_of(request.text).key if request.in_key else None
 
 
 def _continued(request: GenerateRequest) -> Source | None:

@@ -217,6 +217,7 @@ def _request(
         "top_k": sampling.top_k,
         "top_p": sampling.top_p,
         "in_time": recipe.in_time,
+        "in_key": recipe.in_key,
     }
     for name, source in (("melody", recipe.melody), ("beginning", recipe.continued)):
         if source is not None and name not in changes:

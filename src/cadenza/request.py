@@ -54,7 +54,10 @@ class GenerateRequest:
     melody: Sound | Audio | str | os.PathLike[str] | None = None  # the tune to follow
     beginning: Codes | Sound | Audio | str | os.PathLike[str] | None = None  # what to go on from
     enhance: bool = False  # add what the prompt leaves open, see cadenza.prompting
-    in_time: bool = False  # stretch the take to the tempo that the prompt names, if it names one
+    # Stretch the take to the tempo that the prompt names, if it names one. None does so where a
+    # critic keeps the best of several takes, see cadenza.studio.audition.
+    in_time: bool | None = None
+    in_key: bool | None = None  # likewise transpose it to the key, by what a critic hears
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.duration) and 0 < self.duration <= MAX_SECONDS):
@@ -76,9 +79,10 @@ class GenerateRequest:
                 )
         if self.melody is not None and self.beginning is not None:
             raise OptionError("a melody and a beginning exclude each other: choose one")
-        if self.in_time and self.beginning is not None:
+        if (self.in_time or self.in_key) and self.beginning is not None:
+            done, name = ("stretched", "in-time") if self.in_time else ("transposed", "in-key")
             raise OptionError(
-                "a beginning would be stretched with what follows: leave it or in-time out"
+                f"a beginning would be {done} with what follows: leave it or {name} out"
             )
         _ = self.melody_sound, self.beginning_sound
 
@@ -134,10 +138,12 @@ def check_streamed(request: GenerateRequest) -> None:
     """Refuse what cannot be done to music that is heard while it is made.
 
     Raises:
-        OptionError: it is to be in time.
+        OptionError: it is to be in time or in key.
     """
     if request.in_time:
         raise OptionError("a stream is heard before its tempo is known: leave in-time out")
+    if request.in_key:
+        raise OptionError("a stream is heard before its key is known: leave in-key out")
 
 
 def check_stream(duration: float | None, buffer: float) -> None:

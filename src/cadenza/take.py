@@ -22,11 +22,16 @@ MAX_TITLE = 100  # characters; the whole prompt is in the recipe
 @dataclass(frozen=True, eq=False)
 class Take:
     """``audio [C, N]`` as the codec made it from ``codes [K, T]``, or stretched and cut where the
-    recipe has ``in_time``; and the recipe of both."""
+    recipe has ``in_time`` and transposed where it has ``in_key``; and the recipe of both."""
 
     audio: Audio
     codes: Codes
     recipe: Recipe
+
+    @property
+    def as_played(self) -> bool:
+        """Whether the audio is what the codes are."""
+        return not (self.recipe.in_time or self.recipe.in_key)
 
     def save(
         self,

@@ -253,6 +253,7 @@ class Recipe:
     melody: Source | None = None
     continued: Source | None = None
     in_time: bool = False  # the sound was stretched to the tempo in the text, and cut
+    in_key: bool = False  # the sound was transposed to the key in the text
     format: int = field(default=RECIPE_FORMAT)
 
     def to_json(self) -> str:

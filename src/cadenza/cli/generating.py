@@ -45,6 +45,7 @@ def generate(
         bool, typer.Option("--unconditional", help="No prompt: whatever the model likes.")
     ] = False,
     in_time: o.InTime = None,
+    in_key: o.InKey = None,
     format: o.Format = None,
     loudness: o.Loudness = None,
     recipe: o.RecipeFile = False,
@@ -62,6 +63,8 @@ def generate(
     check_count(1 if best_of is None else best_of)
     if in_time is not None:
         options["in_time"] = in_time
+    if in_key is not None:
+        options["in_key"] = in_key
     # The seeds of a table are its own, and count as given.
     seed = 0 if prompts_file is not None else options.get("seed")
     apart = (CHOICE if seed is None else 1) if best_of is None else best_of

@@ -84,13 +84,23 @@ MUSIC: dict[str, Any] = {
     ],
 }
 
-# The field that a stream cannot have.
+# The fields that a stream cannot have.
 InTime = Annotated[
     bool | None,
     typer.Option(
         "--in-time/--as-played",
         help="Whether to stretch a take to the tempo that the prompt names.",
-        show_default="as played, or as the recipe has it",
+        show_default="in time where a critic keeps the best, or as the recipe has it",
+        rich_help_panel=_MUSIC,
+    ),
+]
+
+InKey = Annotated[
+    bool | None,
+    typer.Option(
+        "--in-key/--key-as-played",
+        help="Whether to transpose a take to the key that the prompt names.",
+        show_default="in key where a critic keeps the best, or as the recipe has it",
         rich_help_panel=_MUSIC,
     ),
 ]

@@ -73,6 +73,7 @@ def again(
     output: o.Output = None,
     model: o.OtherModel = None,
     in_time: o.InTime = None,
+    in_key: o.InKey = None,
     format: o.Format = None,
     loudness: o.Loudness = None,
     recipe: o.RecipeFile = False,
@@ -94,6 +95,8 @@ def again(
         options["prompt"] = prompt
     if in_time is not None:
         options["in_time"] = in_time
+    if in_key is not None:
+        options["in_key"] = in_key
     old = read_recipe(file)
     wish = Wish(stem(prompt or old.prompt, options.get("seed", old.sampling.seed)))
     kept = best_of if keep_all else 1

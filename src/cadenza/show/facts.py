@@ -55,4 +55,6 @@ def recipe_rows(recipe: Recipe | None) -> list[tuple[str, str]]:
             rows.append((name, source.path or "a sound that was no file"))
     if recipe.in_time:
         rows.append(("in time", "stretched to the tempo in the prompt"))
+    if recipe.in_key:
+        rows.append(("in key", "transposed to the key in the prompt"))
     return rows

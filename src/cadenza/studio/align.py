@@ -73,7 +73,7 @@ def align(audio: Audio, grid: Grid, pitched: bool) -> tuple[Audio, Alignment]:
     tuned = 0.0
     if pitched and LEAST_DETUNED <= abs(heard.tuning) <= MOST_DETUNED:
         tuned = -heard.tuning
-        audio = _tuned(audio, tuned)
+        audio = tuned_by(audio, tuned)
     scale = audio.duration / heard.duration if heard.duration else 1.0
     stretched = stretch_to(None if heard.tempo is None else heard.tempo / scale, grid.tempo)
     audio = stretch(audio, stretched)
@@ -144,7 +144,7 @@ def _faults(
     return faults
 
 
-def _tuned(audio: Audio, cents: float) -> Audio:
+def tuned_by(audio: Audio, cents: float) -> Audio:
     """Higher by ``cents`` and so much shorter, as a tape that runs faster."""
     factor = 2 ** (-cents / 1200)
     moved = resample(Audio(audio.samples, FINE), round(FINE * factor))

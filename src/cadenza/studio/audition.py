@@ -5,7 +5,8 @@ asks for is thrown out. The rest is ranked by a score from 0 to 100, the weighte
 ``PARTS`` lists; a part that the prompt does not ask for is left out of the mean.
 
 A model with a critic of its own (:mod:`cadenza.studio.critic`) is heard by that: it hears tempo and
-key more surely, and mode, instrument, drums and solos besides. ``CRITIC_PARTS`` has its parts.
+key more surely, and mode, instrument, drums and solos besides. ``CRITIC_PARTS`` has its parts. What
+it keeps is brought in time and in key, too, unless the request says otherwise.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from cadenza.studio.asked import Asked, asked
 from cadenza.studio.critic import Critic, Opinion, wanted_of
 from cadenza.studio.levels import fullness, levels_of, unevenness, unusable
 from cadenza.studio.player import Player
+from cadenza.studio.wishes import wishes_of
 from cadenza.take import Take
 from cadenza.types import MAX_SEED, Audio, FloatArray, Progress
 
@@ -107,7 +109,10 @@ def auditions(
         CadenzaError: as for :meth:`cadenza.Model.generate_batch`.
     """
     check_count(count)
-    groups, critic = [_takes(request, count) for request in requests], player.critic
+    critic = player.critic
+    if critic is not None:
+        requests = [_mended(request) for request in requests]
+    groups = [_takes(request, count) for request in requests]
     playing = _Playing(player, progress)
     if critic is not None and not whole and count > SHORTLIST:
         begun = [[_beginning_of(take) for take in group] for group in groups]
@@ -122,20 +127,32 @@ def _shortlisted(
 ) -> list[GenerateRequest]:
     """Those that begin best, in their order."""
     promise = [
-        _mean(_opinion(critic, take, request.in_time).fulfilled, CRITIC_PARTS)
+        _mean(_opinion(critic, take, request.in_time, request.in_key).fulfilled, CRITIC_PARTS)
         for take, request in zip(begun, requests, strict=True)
     ]
     best = sorted(range(len(requests)), key=lambda number: -promise[number])[:SHORTLIST]
     return [requests[number] for number in sorted(best)]
 
 
-def _opinion(critic: Critic, take: Take, in_time: bool) -> Opinion:
-    return critic.weigh(take.codes, take.recipe.text or "", in_time=in_time)
+def _opinion(critic: Critic, take: Take, in_time: bool | None, in_key: bool | None) -> Opinion:
+    text = take.recipe.text or ""
+    return critic.weigh(take.codes, text, in_time=bool(in_time), in_key=bool(in_key))
+
+
+def _mended(request: GenerateRequest) -> GenerateRequest:
+    """The request in time and in key, where it leaves that open and a take can be."""
+    if request.beginning is not None:
+        return request
+    wishes = wishes_of(request.text)
+    in_time = wishes.tempo is not None if request.in_time is None else request.in_time
+    in_key = wishes.key is not None if request.in_key is None else request.in_key
+    return dataclasses.replace(request, in_time=in_time, in_key=in_key)
 
 
 def _beginning_of(request: GenerateRequest) -> GenerateRequest:
     """What a take of so many seconds shares with the whole one, but for its very last frames."""
-    return dataclasses.replace(request, duration=min(BEGINNING, request.duration), in_time=False)
+    shorter = min(BEGINNING, request.duration)
+    return dataclasses.replace(request, duration=shorter, in_time=False, in_key=False)
 
 
 class _Playing:
@@ -222,7 +239,7 @@ def ranked(takes: Sequence[Take], critic: Critic | None = None) -> list[Heard]:
 def _criticised(take: Take, critic: Critic) -> Score:
     """The score of a take as the critic of its model hears it: it is sure of nothing, so only what
     cannot be used is thrown out."""
-    opinion = _opinion(critic, take, take.recipe.in_time)
+    opinion = _opinion(critic, take, take.recipe.in_time, take.recipe.in_key)
     levels = levels_of(take.audio)
     parts = opinion.fulfilled | _sounding(levels)
     ordered = {name: parts[name] for name in CRITIC_PARTS if name in parts}

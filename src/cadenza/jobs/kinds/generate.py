@@ -30,11 +30,13 @@ MUSIC = {
     "melody": "The upload whose tune to follow (melody models).",
     "beginning": "The upload to go on from.",
     "enhance": "Add what the prompt leaves open.",
-    "in_time": "Stretch it to the tempo that the prompt names, if it names one.",
+    "in_time": "Stretch it to the tempo that the prompt names, if it names one; null does so where "
+    "a critic keeps the best of several.",
+    "in_key": "Transpose it to the key that the prompt names, likewise.",
 }
 
 
-WHOLE = ("in_time",)  # what can only be done to a whole piece
+WHOLE = ("in_time", "in_key")  # what can only be done to a whole piece
 
 
 class MusicFile(Asked):

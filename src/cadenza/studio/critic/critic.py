@@ -20,6 +20,8 @@ CODEBOOKS = "audio_encoder.quantizer.codebooks"  # in the checkpoint's weights
 WINDOW = 500  # frames that are heard at a time: as many as it was taught on
 LEAST = 150  # of the last window; a shorter one is not heard, unless it is the only one
 NEAR, MENDED = 0.03, 0.08  # of a tempo's logarithm: what is right, and what stretching mends
+NEAREST_FIRST = (0, 1, -1, 2, -2)  # semitones that a key is moved by; more is heard as a fault
+SURE = 0.5  # how likely a key has to be for that
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,13 @@ class Critic:
     def __init__(self, network: CriticNetwork, families: Sequence[str]) -> None:
         self._network, self._families = network, tuple(families)
 
-    def weigh(self, codes: Codes, prompt: str, *, in_time: bool = False) -> Opinion:
+    def weigh(
+        self, codes: Codes, prompt: str, *, in_time: bool = False, in_key: bool = False
+    ) -> Opinion:
         """What a take does of what its prompt asks for.
 
-        With ``in_time`` a tempo counts in full where stretching mends it.
+        With ``in_time`` a tempo counts in full where stretching mends it, with ``in_key`` a key
+        where transposing does.
         """
         tempo, key, lead, drums, alone = (np.exp(part[0]) for part in _parts(self.hear(codes.ids)))
         wanted, tempi, fulfilled = wanted_of(prompt), self._network.tempi, {}
@@ -52,7 +57,8 @@ class Critic:
             fulfilled["tempo"] = float(tempo @ right)
         by_mode = key.reshape(2, 12)
         if wishes.key is not None:
-            fulfilled["key"] = float(by_mode[_minor(wishes.key.mode), wishes.key.tonic])
+            moved = _likeliest(key, wishes.key) if in_key else 0
+            fulfilled["key"] = _moved(key, wishes.key, moved)
         if wishes.mode is not None:
             fulfilled["mode"] = float(by_mode[_minor(wishes.mode)].sum())
         known = [self._families.index(name) for name in wanted.leads if name in self._families]
@@ -70,6 +76,11 @@ class Critic:
             key=Key(tonic, ("major", "minor")[mode]),
             lead=self._families[int(lead.argmax())],
         )
+
+    def transposition(self, codes: Codes, key: Key) -> int:
+        """By how many semitones a take has to be moved to be in ``key``; 0 where it is, where it is
+        too far from it, and where that is not sure."""
+        return _likeliest(np.exp(self.hear(codes.ids).key[0]), key)
 
     def hear(self, ids: IntArray) -> Told:
         """Codes ``[K, T]``, of a long piece the mean of its windows: ``[1, ...]`` each."""
@@ -106,6 +117,16 @@ def critic_in(folder: Path) -> Critic | None:
             f"{folder / CRITIC} cannot be read: {error}. Fetch the checkpoint again"
         ) from error
     return Critic(network, facts["families"])
+
+
+def _likeliest(heard: FloatArray, key: Key) -> int:
+    semitones = max(NEAREST_FIRST, key=lambda moved: _moved(heard, key, moved))
+    return semitones if _moved(heard, key, semitones) >= SURE else 0
+
+
+def _moved(heard: FloatArray, key: Key, semitones: int) -> float:
+    """How likely a take is in ``key`` when it is moved, by what was ``heard [24]``."""
+    return float(heard.reshape(2, 12)[_minor(key.mode), (key.tonic - semitones) % 12])
 
 
 def _minor(mode: str) -> int:

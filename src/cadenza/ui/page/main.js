@@ -127,7 +127,7 @@ const takeRequest = () => ({
   ...options(),
   duration: Number(take.elements.duration.value),
   best_of: Number(take.elements.best_of.value) || null,
-  in_time: take.elements.in_time.checked,
+  in_time: take.elements.in_time.checked || null,
   format: take.elements.format.value,
 });
 
@@ -204,7 +204,7 @@ at("drop").ondrop = (event) => {
 };
 
 const uses = {
-  beginning: () => make("generate", { ...takeRequest(), in_time: false, beginning: sound.id }),
+  beginning: () => make("generate", { ...takeRequest(), in_time: null, beginning: sound.id }),
   melody: () => make("generate", { ...takeRequest(), melody: sound.id }),
   midi: ({ drums }) => make("midi", { sound: sound.id, drums: drums !== undefined }),
   split: () => make("split", { sound: sound.id, two: at("two").value || null }),
