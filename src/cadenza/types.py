@@ -252,8 +252,8 @@ class Recipe:
     codes_sha256: str = ""
     melody: Source | None = None
     continued: Source | None = None
-    in_time: bool = False  # the sound was stretched to the tempo in the text, and cut
-    in_key: bool = False  # the sound was transposed to the key in the text
+    in_time: bool = False  # the sound was stretched to the tempo in the text, if near, and cut
+    in_key: bool = False  # the sound was transposed to the key in the text, if near
     format: int = field(default=RECIPE_FORMAT)
 
     def to_json(self) -> str:

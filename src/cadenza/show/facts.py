@@ -54,7 +54,7 @@ def recipe_rows(recipe: Recipe | None) -> list[tuple[str, str]]:
         if source is not None:
             rows.append((name, source.path or "a sound that was no file"))
     if recipe.in_time:
-        rows.append(("in time", "stretched to the tempo in the prompt"))
+        rows.append(("in time", "stretched to the tempo in the prompt, if it was near"))
     if recipe.in_key:
-        rows.append(("in key", "transposed to the key in the prompt"))
+        rows.append(("in key", "transposed to the key in the prompt, if it was near"))
     return rows
