@@ -166,6 +166,10 @@ def test_stretching_mends_a_tempo_and_a_long_piece_is_heard_in_windows(
         prompt = f"{piece.tempo * 1.06:g} bpm"
         assert critic.weigh(heard, prompt).fulfilled["tempo"] < 0.4
         assert critic.weigh(heard, prompt, in_time=True).fulfilled["tempo"] > 0.6
+        for factor in (0.95, 1.0, 1.06):
+            near = critic.tempo_near(heard, piece.tempo * factor)
+            assert near == pytest.approx(piece.tempo, rel=0.01)
+        assert critic.tempo_near(heard, piece.tempo * 1.2) is None
     piece, heard = sure[0]
     twice = Codes(np.tile(heard.ids, (1, 2)), heard.frame_rate)
     once, again = (critic.hear(ids.ids).tempo for ids in (heard, twice))
@@ -207,6 +211,8 @@ def test_transposing_mends_a_key_that_is_near(
         ("string quartet without drums", ("strings",), None),
         ("trumpet with drums", ("trumpet",), False),
         ("harpsichord", ("harpsichord",), None),
+        ("a choir, no instruments", ("choir",), True),
+        ("slow choir a cappella", ("choir",), True),
     ],
 )
 def test_prompts_are_read_as_a_person_would(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,9 +19,10 @@ from cadenza.errors import OptionError
 from cadenza.model import Model
 from cadenza.show.facts import recipe_rows
 from cadenza.studio.align import FADE_OUT, MOST_STRETCH
+from cadenza.studio.critic import Critic, Told
 from cadenza.studio.intime import frames_to_make, frames_wanted, in_time
 from cadenza.take import read_recipe
-from cadenza.types import Audio
+from cadenza.types import Audio, Codes
 from tests.command import run
 from tests.renders import rendered
 from tests.test_beats import clicks
@@ -29,6 +31,41 @@ from training.corpus.piece import HELD_OUT, Piece
 
 RATE = 32_000
 PROMPT = "driving techno with drums, 126 bpm"
+NOTHING = Codes(np.zeros((4, 200), np.int64), 50.0)
+TEMPI = np.geomspace(60, 180, 111)  # 1 % apart
+
+
+class Hearing(Critic):
+    """A critic that hears a ``tempo`` in everything, but for a share of doubt."""
+
+    def __init__(self, tempo: float, doubt: float) -> None:
+        likely = np.full(len(TEMPI), doubt / len(TEMPI))
+        likely[np.abs(TEMPI - tempo).argmin()] += 1 - doubt
+        self._heard = np.log(likely)[None]
+        self._network = SimpleNamespace(tempi=TEMPI)
+
+    def hear(self, ids: np.ndarray) -> Told:
+        empty = np.zeros((1, 1))
+        return Told(self._heard, empty, empty, empty, empty)
+
+
+@pytest.mark.parametrize(
+    ("heard", "doubt", "comes_to"),
+    [
+        (120, 0.1, 120),
+        (113, 0.1, 120 * 120 / 113),
+        (126, 0.5, 120 * 120 / 126),
+        (113, 0.9, 120),  # not likely
+        (132, 0.01, 120),  # too far
+    ],
+)
+def test_a_critic_says_what_a_take_is_stretched_by(
+    heard: float, doubt: float, comes_to: float
+) -> None:
+    """Clicks at 120: whatever a critic says they are at is brought to 120."""
+    audio = clicks(120, 0.2, 10.0)
+    there = in_time(audio, NOTHING, 120, 8 * audio.rate, Hearing(heard, doubt))
+    assert analyse(there, comes_to).tempo == pytest.approx(comes_to, rel=0.01)
 
 
 def noise(seconds: float) -> Audio:
@@ -48,7 +85,7 @@ def test_enough_is_made_and_the_recipe_knows_what_was_wanted(frames: int) -> Non
 def test_what_is_nearly_in_time_is_brought_there(played: float) -> None:
     audio = clicks(played, 0.2, 13.0)
     samples = 11 * audio.rate + 7
-    there = in_time(audio, 120, samples)
+    there = in_time(audio, NOTHING, 120, samples, None)
     assert there.samples.shape == (1, samples)
     assert analyse(there, 120).tempo == pytest.approx(120, rel=2e-3)
 
@@ -56,12 +93,14 @@ def test_what_is_nearly_in_time_is_brought_there(played: float) -> None:
 @pytest.mark.parametrize("tempo", [100, 146])
 def test_what_is_too_far_off_stays_as_it_was(tempo: float) -> None:
     audio = clicks(120, 0.2, 8.0)
-    assert_only_cut(in_time(audio, tempo, 7 * audio.rate).samples, audio.samples, audio.rate)
+    there = in_time(audio, NOTHING, tempo, 7 * audio.rate, None)
+    assert_only_cut(there.samples, audio.samples, audio.rate)
 
 
 def test_what_has_no_pulse_stays_as_it_was() -> None:
     audio = noise(8.0)
-    assert_only_cut(in_time(audio, 120, 7 * audio.rate).samples, audio.samples, audio.rate)
+    there = in_time(audio, NOTHING, 120, 7 * audio.rate, None)
+    assert_only_cut(there.samples, audio.samples, audio.rate)
 
 
 @pytest.mark.parametrize("factor", [0.94, 1.06])
@@ -71,7 +110,7 @@ def test_rendered_pieces_are_brought_to_another_tempo(factor: float) -> None:
     right = []
     for piece in pieces:
         audio, tempo = rendered(piece), piece.tempo * factor
-        there = in_time(audio, tempo, round(9 * audio.rate))
+        there = in_time(audio, NOTHING, tempo, round(9 * audio.rate), None)
         heard = analyse(there, tempo).tempo
         right.append(heard is not None and abs(heard / tempo - 1) < 0.005)
     assert np.mean(right) >= 0.8
@@ -93,14 +132,14 @@ def test_a_take_in_time_is_the_plain_one_stretched(torch_nano: Model, seconds: f
     plain = torch_nano.generate(PROMPT, duration=frames / 50, seed=4)
     np.testing.assert_array_equal(take.codes.ids, plain.codes.ids)
     samples = round(seconds * RATE)
-    expected = in_time(plain.audio, 126, samples)
+    expected = in_time(plain.audio, plain.codes, 126, samples, torch_nano.critic)
     np.testing.assert_allclose(take.audio.samples, expected.samples, atol=1e-6)
     assert take.audio.samples.shape == (1, samples)
     assert take.recipe.in_time and take.recipe.frames == frames
 
 
 def test_takes_in_time_hold_the_tempo_more_closely(torch_nano: Model) -> None:
-    """Of eight takes, by the ear that stretched them: what is mended stays mended."""
+    """Of eight takes, by the rules' ear, which had no say in it."""
     requests = [
         cadenza.GenerateRequest(PROMPT, duration=6.0, seed=seed, in_time=on)
         for on in (False, True)

@@ -384,7 +384,7 @@ class Model:
         audio, tempo = Audio(samples, self.rate), _tempo(request)
         if tempo is not None:
             wanted = self._frames(request.duration) * self.rate / self.frame_rate
-            audio = in_time(audio, tempo, round(wanted))
+            audio = in_time(audio, codes, tempo, round(wanted), self.critic)
         key = _key(request)
         if key is not None:
             assert self.critic is not None  # as was checked before it was played

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from cadenza.beats import analyse
 from cadenza.studio.align import fitted, stretch_to, trusted
+from cadenza.studio.critic import Critic
 from cadenza.studio.stretch import stretch
-from cadenza.types import Audio
+from cadenza.types import Audio, Codes
 
 FRAMES, LEFT = 25, 23  # so many become so many where the most is mended: 1 - MOST_STRETCH
 
@@ -24,10 +25,15 @@ def frames_wanted(made: int) -> int:
     return made * LEFT // FRAMES
 
 
-def in_time(audio: Audio, tempo: float, samples: int) -> Audio:
+def in_time(audio: Audio, codes: Codes, tempo: float, samples: int, critic: Critic | None) -> Audio:
     """The first ``samples`` of a sound at ``tempo``, in beats a minute.
 
-    What plays no clear pulse, or is further off than can be mended, keeps its tempo.
+    What it plays at is heard by the ``critic`` in its ``codes``, where there is one: it misses
+    fewer pulses than the rules, and tells them more exactly. What has no clear pulse, or is further
+    off than can be mended, keeps its tempo.
     """
-    factor = stretch_to(trusted(analyse(audio, tempo)).tempo, tempo)
-    return fitted(stretch(audio, factor), 0, samples)
+    if critic is not None:
+        played = critic.tempo_near(codes, tempo)
+    else:
+        played = trusted(analyse(audio, tempo)).tempo
+    return fitted(stretch(audio, stretch_to(played, tempo)), 0, samples)

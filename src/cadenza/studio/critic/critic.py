@@ -22,6 +22,7 @@ LEAST = 150  # of the last window; a shorter one is not heard, unless it is the 
 NEAR, MENDED = 0.03, 0.08  # of a tempo's logarithm: what is right, and what stretching mends
 NEAREST_FIRST = (0, 1, -1, 2, -2)  # semitones that a key is moved by; more is heard as a fault
 SURE = 0.5  # how likely a key has to be for that
+THERE = 0.3  # and a tempo that can be mended: a stretch that was not needed is seldom heard
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,19 @@ class Critic:
             key=Key(tonic, ("major", "minor")[mode]),
             lead=self._families[int(lead.argmax())],
         )
+
+    def tempo_near(self, codes: Codes, tempo: float) -> float | None:
+        """What a take plays at, in beats a minute, if stretching can bring it to ``tempo``; None
+        where that is not likely.
+
+        Between the tempi that the network tells apart, the likelier ones of those nearby decide.
+        """
+        heard, tempi = np.exp(self.hear(codes.ids).tempo[0]), self._network.tempi
+        near = np.abs(np.log(tempi / tempo)) < MENDED
+        likely = float(heard[near].sum())
+        if likely < THERE:
+            return None
+        return float(np.exp(heard[near] @ np.log(tempi[near]) / likely))
 
     def transposition(self, codes: Codes, key: Key) -> int:
         """By how many semitones a take has to be moved to be in ``key``; 0 where it is, where it is

@@ -13,7 +13,8 @@ from cadenza.studio.wishes import Wishes, wishes_of
 # «only», «just» and «nothing else» say it of what is named; a «solo» may be part of a song.
 _ALONE = re.compile(
     r"\b(?:unaccompanied|alone|lone|isolated|nothing (?:but|else)|by itself|on its own|solely"
-    r"|no other instruments?|no accompaniment|without accompaniment|only|just)\b"
+    r"|no (?:other )?instruments?|no accompaniment|without accompaniment|a[ -]?cappell?a"
+    r"|only|just)\b"
 )
 _SOLO = re.compile(r"\bsolo\b")
 _WITH_SOLO = re.compile(r"\b(?:with|featuring|and|plus)\b[^,.;]*\bsolos?\b")
