@@ -70,6 +70,8 @@ def test_takes_are_those_made_here(client: Client, torch_nano: Model, tmp_path: 
         sound = within_full_scale(expected.audio).samples
         np.testing.assert_allclose(take.audio.samples, sound, atol=1e-5)
     assert seen == sorted(seen) and seen[-1] == (3000, 3000)
+    [codes] = client.generate_codes(asked[:1])
+    np.testing.assert_array_equal(codes.ids, there[0].codes.ids)
     assert cadenza.verify(there[0].save(tmp_path / "x.wav"), model=torch_nano).same
 
 

@@ -113,6 +113,21 @@ def test_a_batch_is_each_of_its_pieces(text: Model) -> None:
     alone = [text.generate_batch([request])[0] for request in requests]
     assert [t.codes.sha256 for t in together] == [t.codes.sha256 for t in alone]
     assert text.generate_batch([]) == []
+    codes = text.generate_codes(
+        [*requests, GenerateRequest("x", duration=0.2, beginning=alone[0].codes)]
+    )
+    assert [c.sha256 for c in codes[:3]] == [t.codes.sha256 for t in together]
+    np.testing.assert_array_equal(codes[3].ids[:, :25], alone[0].codes.ids)
+    assert codes[3].frames == 35 and text.generate_codes([]) == []
+
+
+def test_codes_are_made_without_sound(text: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = GenerateRequest("jazz piano", duration=0.5, seed=1)
+    expected = text.generate_batch([request])[0].codes
+    monkeypatch.delattr("cadenza.model.Sounding")
+    with pytest.raises(NameError):
+        text.generate_batch([request])
+    np.testing.assert_array_equal(text.generate_codes([request])[0].ids, expected.ids)
 
 
 def test_a_batch_is_made_of_requests(text: Model) -> None:

@@ -149,6 +149,12 @@ class Client:
         """
         return self._generate(requests, 1, progress)
 
+    def generate_codes(
+        self, requests: Sequence[GenerateRequest], progress: Progress | None = None
+    ) -> list[Codes]:
+        """The codes of these pieces; a server makes their sound all the same."""
+        return [take.codes for take in self.generate_batch(requests, progress)]
+
     def _generate(
         self, requests: Sequence[GenerateRequest], best_of: int, progress: Progress | None
     ) -> list[Take]:

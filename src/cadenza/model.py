@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
@@ -212,21 +212,28 @@ class Model:
             ModelMismatch: a beginning in the codes of another model.
             AudioError: a beginning that is too short.
         """
-        check_batch(requests)
-        if not requests:
-            return []
-        prepared = [self._prepare(request) for request in requests]
+        prepared = self._prepare_all(requests)
         sounding = [Sounding(self._codec, made.beginning, BATCH_SECONDS) for made in prepared]
-        ids = [[] if made.beginning is None else [made.beginning] for made in prepared]
         chunks: list[list[FloatArray]] = [[] for _ in prepared]
-        with self._run(prepared, progress) as emissions:
-            for emission in emissions:
-                ids[emission.id].append(emission.ids)
-                chunks[emission.id] += sounding[emission.id].add(emission)
+
+        def hear(emission: Emission) -> None:
+            chunks[emission.id] += sounding[emission.id].add(emission)
+
+        codes = self._play(prepared, progress, hear)
         return [
-            self._take(request, made, np.concatenate(codes, axis=1), np.concatenate(sound, axis=1))
-            for request, made, codes, sound in zip(requests, prepared, ids, chunks, strict=True)
+            self._take(request, made, played, np.concatenate(sound, axis=1))
+            for request, made, played, sound in zip(requests, prepared, codes, chunks, strict=True)
         ]
+
+    def generate_codes(
+        self, requests: Sequence[GenerateRequest], progress: Progress | None = None
+    ) -> list[Codes]:
+        """The codes of what :meth:`generate_batch` makes, in less time: nobody hears them.
+
+        Raises:
+            CadenzaError: as for :meth:`generate_batch`.
+        """
+        return self._play(self._prepare_all(requests), progress)
 
     def stream(
         self,
@@ -311,6 +318,22 @@ class Model:
             self, prompt, tracks, folder, force=force, progress=progress, say=say, **options
         )
 
+    def _play(
+        self,
+        prepared: Sequence[Request],
+        progress: Progress | None,
+        hear: Callable[[Emission], None] | None = None,
+    ) -> list[Codes]:
+        """All of the pieces, with what they go on from; ``hear`` gets the frames as they come."""
+        ids = [[] if made.beginning is None else [made.beginning] for made in prepared]
+        if prepared:
+            with self._run(prepared, progress) as emissions:
+                for emission in emissions:
+                    ids[emission.id].append(emission.ids)
+                    if hear is not None:
+                        hear(emission)
+        return [Codes(np.concatenate(part, axis=1), self.frame_rate) for part in ids]
+
     def _run(
         self, requests: Sequence[Request], progress: Progress | None = None
     ) -> closing[Generator[Emission, None, None]]:
@@ -324,6 +347,10 @@ class Model:
 
     def _frames(self, seconds: float) -> int:
         return max(1, round(seconds * self.frame_rate))
+
+    def _prepare_all(self, requests: Sequence[GenerateRequest]) -> list[Request]:
+        check_batch(requests)
+        return [self._prepare(request) for request in requests]
 
     def _prepare(self, request: GenerateRequest) -> Request:
         """Texts and sounds to what the engine reads."""
@@ -378,9 +405,8 @@ class Model:
         return self._codec.encode(Audio(samples, self.rate)).ids
 
     def _take(
-        self, request: GenerateRequest, made: Request, ids: IntArray, samples: FloatArray
+        self, request: GenerateRequest, made: Request, codes: Codes, samples: FloatArray
     ) -> Take:
-        codes = Codes(ids, self.frame_rate)
         audio, tempo = Audio(samples, self.rate), _tempo(request)
         if tempo is not None:
             wanted = self._frames(request.duration) * self.rate / self.frame_rate

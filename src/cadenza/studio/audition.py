@@ -12,10 +12,10 @@ it keeps is brought in time and in key, too, unless the request says otherwise.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from cadenza.studio.levels import fullness, levels_of, unevenness, unusable
 from cadenza.studio.player import Player
 from cadenza.studio.wishes import wishes_of
 from cadenza.take import Take
-from cadenza.types import MAX_SEED, Audio, FloatArray, Progress
+from cadenza.types import MAX_SEED, Audio, Codes, FloatArray, Progress, Recipe
 
 MAX_TAKES = 32
 TOGETHER = 16  # takes in a batch
@@ -38,6 +38,7 @@ SHORTLIST = 3  # of many takes, those that a critic wants to hear to the end
 BEGINNING = 4.0  # seconds of the others that it hears
 
 _Groups = Sequence[Sequence[GenerateRequest]]
+_Made = TypeVar("_Made", Take, Codes)
 
 PARTS = {
     # name: (weight, what it is)
@@ -113,30 +114,30 @@ def auditions(
     if critic is not None:
         requests = [_mended(request) for request in requests]
     groups = [_takes(request, count) for request in requests]
-    playing = _Playing(player, progress)
+    playing = _Playing(progress)
     if critic is not None and not whole and count > SHORTLIST:
         begun = [[_beginning_of(take) for take in group] for group in groups]
         shortest = [group[:SHORTLIST] for group in groups]  # whichever these will be
-        for number, takes in enumerate(playing.play(begun, shortest)):
-            groups[number] = _shortlisted(groups[number], takes, critic)
-    return [ranked(takes, critic) for takes in playing.play(groups)]
+        for number, codes in enumerate(playing.play(player.generate_codes, begun, shortest)):
+            groups[number] = _shortlisted(groups[number], codes, critic)
+    return [ranked(takes, critic) for takes in playing.play(player.generate_batch, groups)]
 
 
 def _shortlisted(
-    requests: Sequence[GenerateRequest], begun: Sequence[Take], critic: Critic
+    requests: Sequence[GenerateRequest], begun: Sequence[Codes], critic: Critic
 ) -> list[GenerateRequest]:
     """Those that begin best, in their order."""
     promise = [
-        _mean(_opinion(critic, take, request.in_time, request.in_key).fulfilled, CRITIC_PARTS)
-        for take, request in zip(begun, requests, strict=True)
+        _mean(_opinion(critic, codes, request).fulfilled, CRITIC_PARTS)
+        for codes, request in zip(begun, requests, strict=True)
     ]
     best = sorted(range(len(requests)), key=lambda number: -promise[number])[:SHORTLIST]
     return [requests[number] for number in sorted(best)]
 
 
-def _opinion(critic: Critic, take: Take, in_time: bool | None, in_key: bool | None) -> Opinion:
-    text = take.recipe.text or ""
-    return critic.weigh(take.codes, text, in_time=bool(in_time), in_key=bool(in_key))
+def _opinion(critic: Critic, codes: Codes, made: GenerateRequest | Recipe) -> Opinion:
+    in_time, in_key = bool(made.in_time), bool(made.in_key)
+    return critic.weigh(codes, made.text or "", in_time=in_time, in_key=in_key)
 
 
 def _mended(request: GenerateRequest) -> GenerateRequest:
@@ -158,24 +159,29 @@ def _beginning_of(request: GenerateRequest) -> GenerateRequest:
 class _Playing:
     """Plays what is asked for, ``TOGETHER`` takes at a time, and says how far that is."""
 
-    def __init__(self, player: Player, progress: Progress | None) -> None:
-        self._player, self._progress, self._before = player, progress, 0.0
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress, self._before = progress, 0.0
 
-    def play(self, groups: _Groups, later: _Groups = ()) -> list[list[Take]]:
-        """The takes of each group; what is to be played ``later`` counts for the progress."""
+    def play(
+        self,
+        generate: Callable[[Sequence[GenerateRequest], Progress], list[_Made]],
+        groups: _Groups,
+        later: _Groups = (),
+    ) -> list[list[_Made]]:
+        """What is generated of each group; what is played ``later`` counts for the progress."""
         wanted = [request for group in groups for request in group]
         total = self._before + sum(r.duration for group in (*groups, *later) for r in group)
-        made: list[Take] = []
+        made: list[_Made] = []
         for first in range(0, len(wanted), TOGETHER):
             batch = wanted[first : first + TOGETHER]
-            seconds = sum(request.duration for request in batch)
+            seconds: float = sum(request.duration for request in batch)
 
             def share(done: int, steps: int, seconds: float = seconds) -> None:
                 if self._progress is not None:
                     now = self._before + seconds * done / steps
                     self._progress(round(1000 * now / total), 1000)
 
-            made += self._player.generate_batch(batch, share)
+            made += generate(batch, share)
             self._before += seconds
         rest = iter(made)
         return [list(islice(rest, len(group))) for group in groups]
@@ -239,7 +245,7 @@ def ranked(takes: Sequence[Take], critic: Critic | None = None) -> list[Heard]:
 def _criticised(take: Take, critic: Critic) -> Score:
     """The score of a take as the critic of its model hears it: it is sure of nothing, so only what
     cannot be used is thrown out."""
-    opinion = _opinion(critic, take, take.recipe.in_time, take.recipe.in_key)
+    opinion = _opinion(critic, take.codes, take.recipe)
     levels = levels_of(take.audio)
     parts = opinion.fulfilled | _sounding(levels)
     ordered = {name: parts[name] for name in CRITIC_PARTS if name in parts}

@@ -8,7 +8,7 @@ from typing import Protocol
 from cadenza.request import GenerateRequest
 from cadenza.studio.critic import Critic
 from cadenza.take import Take
-from cadenza.types import ModelIdentity, Progress
+from cadenza.types import Codes, ModelIdentity, Progress
 
 
 class Player(Protocol):
@@ -38,3 +38,8 @@ class Player(Protocol):
         self, requests: Sequence[GenerateRequest], progress: Progress | None = None
     ) -> list[Take]:
         """Make several pieces together."""
+
+    def generate_codes(
+        self, requests: Sequence[GenerateRequest], progress: Progress | None = None
+    ) -> list[Codes]:
+        """The codes of these pieces, without turning them into sound."""
