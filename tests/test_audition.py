@@ -115,7 +115,7 @@ def test_the_command_keeps_the_best_or_all(tiny_text: Path, tmp_path: Path) -> N
     result = run("generate", *common, "-o", str(tmp_path / "a.wav"), "--best-of", "3")
     assert result.code == 0, result.errors
     assert [place.name for place in tmp_path.glob("*.wav")] == ["a.wav"]
-    for word in ("score", "tempo", "pulse", "level", "fullness", "heard"):
+    for word in ("score", "tempo", "pulse", "level", "fullness", "5 is", "6 is", "7 is"):
         assert word in result.output
     result = run(
         *("generate", *common, "-o", str(tmp_path / "b.wav"), "--best-of", "3"),

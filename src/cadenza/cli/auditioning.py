@@ -25,20 +25,25 @@ def save(
 
 
 def show(rankings: Sequence[Sequence[Heard]]) -> None:
-    """A table of each piece's takes: every part of the score, and why one was thrown out."""
+    """Every part of the scores of each piece's takes; what is heard in them, and why one was thrown
+    out."""
     from rich.table import Table
 
+    output = showing.output()
     for ranking in rankings:
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        table.add_column("seed", justify="right")
-        table.add_column("score", justify="right")
-        for part in ranking[0].score.parts:
-            table.add_column(part, justify="right")
-        table.add_column("heard")
+        # A single space between columns: with every part there is it still fits into 80 columns.
+        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+        for name in ("seed", "score", *ranking[0].score.parts):
+            table.add_column(name, justify="right")
         for one in ranking:
-            score = one.score
-            parts = (f"{value:.2f}" for value in score.parts.values())
-            out = f", thrown out: {'; '.join(score.faults)}" if score.faults else ""
-            seed = str(one.take.recipe.sampling.seed)
-            table.add_row(seed, f"{score.total:.0f}", *parts, f"{score.heard}{out}")
-        showing.output().print(table, soft_wrap=False)
+            parts = (f"{value:.2f}" for value in one.score.parts.values())
+            table.add_row(_seed(one), f"{one.score.total:.0f}", *parts)
+        output.print(table)
+        for one in ranking:
+            faults = one.score.faults
+            out = f", thrown out: {'; '.join(faults)}" if faults else ""
+            output.print(f"{_seed(one)} is {one.score.heard}{out}", highlight=False)
+
+
+def _seed(heard: Heard) -> str:
+    return str(heard.take.recipe.sampling.seed)
