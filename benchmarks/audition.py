@@ -26,7 +26,7 @@ from benchmarks.table import table, write_json
 from benchmarks.takes import judged_part
 from benchmarks.verdicts import Verdict, accuracy, asking
 from cadenza.request import GenerateRequest
-from cadenza.studio.audition import Heard, ranked
+from cadenza.studio.scoring import Heard, ranked
 
 PROMPTS, TAKES = 40, 8
 MARKS = (0.0, 0.25, 0.5, 0.75, 1.0)  # between which likelihoods are counted together

@@ -93,7 +93,7 @@ def aligning(sound: Path) -> None:
 
 def scoring(sound: Path) -> None:
     """The score of an audition."""
-    from cadenza.studio.audition import score
+    from cadenza.studio.scoring import score
 
     score(read(sound), "music, 100 bpm, A minor")
 

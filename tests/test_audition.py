@@ -13,7 +13,8 @@ from cadenza import recipes
 from cadenza.errors import OptionError
 from cadenza.model import Model
 from cadenza.request import GenerateRequest
-from cadenza.studio.audition import PARTS, auditions, ranked, score
+from cadenza.studio.audition import auditions
+from cadenza.studio.scoring import PARTS, Rated, ranked, score
 from cadenza.take import Take, read_recipe
 from cadenza.types import Audio, Codes
 from tests.command import run
@@ -152,9 +153,12 @@ def test_takes_of_a_recipe_keep_its_prompt_and_its_text(tiny: Model, tmp_path: P
     take = tiny.generate("sad robot", duration=2.1, seed=5, enhance=True)
     path = take.save(tmp_path / "a.wav")
     assert take.recipe.text != take.recipe.prompt
-    takes, heard = recipes.play_again(path, 2, model=tiny)
-    assert [one.take for one in heard] == takes
-    for one in heard:
-        assert (one.take.recipe.prompt, one.take.recipe.text) == ("sad robot", take.recipe.text)
+    takes, rated = recipes.play_again(path, 2, whole=True, model=tiny)
+    assert [one.seed for one in rated] == [made.recipe.sampling.seed for made in takes]
+    for made in takes:
+        assert (made.recipe.prompt, made.recipe.text) == ("sad robot", take.recipe.text)
+    [best], same_rated = recipes.play_again(path, 2, model=tiny)
+    assert best.recipe == takes[0].recipe and same_rated == rated
+    assert [Rated.from_facts(json.loads(json.dumps(one.facts))) for one in rated] == rated
     [same], unheard = recipes.play_again(path, 1, model=tiny)
     assert same.recipe == take.recipe and not unheard

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -26,6 +27,7 @@ from cadenza.errors import (
 )
 from cadenza.model import Model
 from cadenza.request import GenerateRequest
+from cadenza.studio.audition import SHORTLIST
 from tests.command import run
 from tests.nursery import Nursery
 from tests.service import Service, serving, until
@@ -53,7 +55,17 @@ def client(service: Service, key: str) -> Client:
 
 
 def test_it_is_the_model_it_plays(client: Client, torch_nano: Model) -> None:
-    for name in ("name", "family", "licence", "rate", "channels", "frame_rate", "identity"):
+    names = (
+        "name",
+        "family",
+        "licence",
+        "rate",
+        "channels",
+        "frame_rate",
+        "identity",
+        "has_critic",
+    )
+    for name in names:
         assert getattr(client, name) == getattr(torch_nano, name)
 
 
@@ -80,6 +92,13 @@ def test_the_best_there_is_the_best_here(client: Client, torch_nano: Model) -> N
     there, here = (one.generate("solo piano, 90 bpm", **options) for one in (client, torch_nano))
     assert there.codes.sha256 == here.codes.sha256
     assert there.recipe.sampling.seed == here.recipe.sampling.seed
+    asked = [GenerateRequest("techno, 126 bpm", duration=0.5, seed=n) for n in (3, 9)]
+    (takes, scores), (same, expected) = (one.choose(asked, 2) for one in (client, torch_nano))
+    assert [take.recipe for take in takes] == [take.recipe for take in same]
+    for ranking, known in zip(scores, expected, strict=True):
+        assert [one.seed for one in ranking] == [one.seed for one in known]
+        totals = [one.score.total for one in ranking]
+        assert totals == pytest.approx([one.score.total for one in known], abs=0.1)
 
 
 def test_going_on_from_sounds_and_takes(client: Client, torch_nano: Model, tmp_path: Path) -> None:
@@ -187,6 +206,14 @@ def test_commands_on_a_server(
         within_full_scale(torch_nano.generate("jazz", duration=0.4, seed=7).audio).samples,
         atol=1e-3,
     )
+    # What the words ask for is chosen there, as it would be here.
+    chosen = run(
+        *there, "generate", "jazz, 120 bpm", "--duration", "0.4", "-o", "best.wav", "--json"
+    )
+    [ranking] = json.loads(chosen.output)["auditions"]
+    assert len(ranking) == SHORTLIST and all(one["by_critic"] for one in ranking)
+    table = run(*there, "generate", "jazz", *music, "--best-of", "2", "-o", "two.wav")
+    assert "score" in table.output and len(list(tmp_path.glob("two*.wav"))) == 1
     assert run(*there, "again", "there.wav", "--prompt", "funk", "-o", "funk.flac").code == 0
     assert read("funk.flac").duration == pytest.approx(0.4)
     streamed = run(*there, "stream", "techno", *music)

@@ -21,9 +21,10 @@ from cadenza.framecodec import FrameCodecConfig, FrameCodecModel
 from cadenza.model import Model
 from cadenza.request import GenerateRequest
 from cadenza.studio import audition
-from cadenza.studio.audition import auditions, count_for, ranked
+from cadenza.studio.audition import auditions, count_for
 from cadenza.studio.critic import Critic, critic_in, wanted_of
 from cadenza.studio.critic.network import SCALE, CriticNetwork, pack
+from cadenza.studio.scoring import CRITIC_PARTS, ranked
 from cadenza.take import Take
 from cadenza.types import Audio, Codes, Key
 from tests.kills import kill_once
@@ -235,7 +236,7 @@ def test_of_many_takes_those_that_begin_best_are_played_to_the_end(torch_nano: M
     for seed in range(40, 46):
         begun = torch_nano.generate(request.prompt, duration=audition.BEGINNING, seed=seed)
         parts = critic.weigh(begun.codes, "solo piano in A minor").fulfilled
-        weights = [audition.CRITIC_PARTS[name][0] for name in parts]
+        weights = [CRITIC_PARTS[name][0] for name in parts]
         promise[seed] = np.average(list(parts.values()), weights=weights)
     best = sorted(promise, key=lambda seed: -promise[seed])[: audition.SHORTLIST]
     assert {one.take.recipe.sampling.seed for one in heard} == set(best)

@@ -40,6 +40,7 @@ from cadenza.request import (
     check_stream,
     check_streamed,
 )
+from cadenza.studio.scoring import Rated
 from cadenza.studio.session import Session
 from cadenza.take import Take
 from cadenza.types import Audio, Codes, ModelIdentity, Progress, Recipe, Say
@@ -122,8 +123,14 @@ class Client:
         return ModelIdentity.from_dict({name: known[name] for name in fields})
 
     @property
+    def has_critic(self) -> bool:
+        """Whether the model there has one; it hears what :meth:`generate` and :meth:`choose` ask
+        for the best of."""
+        return bool(self._model["critic"])
+
+    @property
     def critic(self) -> None:
-        """None here: codes stay where they are made, and sound is heard by the rules for it."""
+        """None: it stays where the codes are made."""
 
     # ── What it makes ───────────────────────────────────────────────────────────────────────────
 
@@ -136,8 +143,8 @@ class Client:
         **options: Any,
     ) -> Take:
         """Make one piece, see :meth:`cadenza.Model.generate`; the server hears what is the best."""
-        [take] = self._generate([GenerateRequest(prompt, **options)], best_of, progress)
-        return take
+        [job] = self._played([GenerateRequest(prompt, **options)], best_of, progress)
+        return self._take(job)
 
     def generate_batch(
         self, requests: Sequence[GenerateRequest], progress: Progress | None = None
@@ -147,7 +154,22 @@ class Client:
         The sound is as a file has it, within full scale; the codes are the same. What ``progress``
         raises cancels all of them. They are also cancelled when one fails.
         """
-        return self._generate(requests, 1, progress)
+        return [self._take(job) for job in self._played(requests, 1, progress)]
+
+    def choose(
+        self,
+        requests: Sequence[GenerateRequest],
+        count: int,
+        progress: Progress | None = None,
+    ) -> tuple[list[Take], list[list[Rated]]]:
+        """The best of several takes of each request, see :meth:`cadenza.Model.choose`; the server
+        hears them."""
+        jobs = self._played(requests, count, progress)
+        # A single take is not listened to.
+        scored = jobs if count > 1 else []
+        scores = [json.loads(self.fetch(job, "auditions.json")) for job in scored]
+        rankings = [[Rated.from_facts(facts) for facts in ranking] for ranking in scores]
+        return [self._take(job) for job in jobs], rankings
 
     def generate_codes(
         self, requests: Sequence[GenerateRequest], progress: Progress | None = None
@@ -155,9 +177,10 @@ class Client:
         """The codes of these pieces; a server makes their sound all the same."""
         return [take.codes for take in self.generate_batch(requests, progress)]
 
-    def _generate(
+    def _played(
         self, requests: Sequence[GenerateRequest], best_of: int, progress: Progress | None
-    ) -> list[Take]:
+    ) -> list[dict[str, Any]]:
+        """The jobs of all, when they are done."""
         check_batch(requests)
         more = {"format": "wavfloat", "best_of": best_of}
         wishes = [self._wish(request) | more for request in requests]
@@ -165,8 +188,7 @@ class Client:
         try:
             ids += [self.submit("generate", wish) for wish in wishes]
             return [
-                self._take(self.wait(id, _share(progress, place, len(ids))))
-                for place, id in enumerate(ids)
+                self.wait(id, _share(progress, place, len(ids))) for place, id in enumerate(ids)
             ]
         except BaseException:
             for id in ids:

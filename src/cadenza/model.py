@@ -29,10 +29,11 @@ from cadenza.request import (
 )
 from cadenza.streaming import Performance, Producer, Solo, Sounding, SteadyLevel, Stream
 from cadenza.studio.asked import asked as read_prompt
-from cadenza.studio.audition import play
+from cadenza.studio.audition import auditions, play
 from cadenza.studio.critic import Critic, critic_in
 from cadenza.studio.inkey import in_key
 from cadenza.studio.intime import frames_to_make, in_time
+from cadenza.studio.scoring import Rated, ratings
 from cadenza.studio.session import Session
 from cadenza.studio.wishes import wishes_of
 from cadenza.take import Take
@@ -181,6 +182,11 @@ class Model:
         """
         return critic_in(self._folder)
 
+    @property
+    def has_critic(self) -> bool:
+        """Whether there is one."""
+        return self.critic is not None
+
     def generate(
         self,
         prompt: str | None,
@@ -234,6 +240,22 @@ class Model:
             CadenzaError: as for :meth:`generate_batch`.
         """
         return self._play(self._prepare_all(requests), progress)
+
+    def choose(
+        self,
+        requests: Sequence[GenerateRequest],
+        count: int,
+        progress: Progress | None = None,
+    ) -> tuple[list[Take], list[list[Rated]]]:
+        """The best of ``count`` takes of each request, with seeds in a row, and what was heard in
+        those of each, the best first: see :mod:`cadenza.studio.audition`.
+
+        Raises:
+            OptionError: a count out of bounds.
+            CadenzaError: as for :meth:`generate_batch`.
+        """
+        heard = auditions(self, requests, count, progress)
+        return [ranking[0].take for ranking in heard], ratings(heard)
 
     def stream(
         self,

@@ -15,8 +15,9 @@ from cadenza.checkpoints import read_adapters
 from cadenza.errors import ModelError, RecipeError
 from cadenza.model import Model, load
 from cadenza.request import GenerateRequest, fingerprint
-from cadenza.studio.audition import Heard, play
+from cadenza.studio.audition import play
 from cadenza.studio.intime import frames_wanted
+from cadenza.studio.scoring import Rated
 from cadenza.take import Take, read_recipe
 from cadenza.types import AdapterIdentity, Progress, Recipe, Source
 
@@ -116,10 +117,10 @@ def play_again(
     offline: bool = False,
     progress: Progress | None = None,
     **changes: Any,
-) -> tuple[list[Take], list[Heard]]:
-    """``count`` takes in place of the one of :func:`again`, the best first, and what is heard in
-    them where there are several. Their seeds are the recipe's and those that follow it; ``whole``
-    as for :func:`cadenza.studio.audition.auditions`.
+) -> tuple[list[Take], list[Rated]]:
+    """The best of ``count`` takes in place of the one of :func:`again`, with ``whole`` all of them,
+    the best first; and what is heard where there are several. Their seeds are the recipe's and
+    those that follow it.
 
     Raises:
         OptionError: a count out of bounds.
@@ -178,16 +179,11 @@ def _played(
     progress: Progress | None,
     *,
     whole: bool = False,
-) -> tuple[list[Take], list[Heard]]:
+) -> tuple[list[Take], list[Rated]]:
     request = _request(player, recipe, folder, changes)
     [takes], rankings = play(player, [request], count, progress, whole=whole)
     takes = [_named(take, recipe, changes) for take in takes]
-    heard = [
-        dataclasses.replace(one, take=take)
-        for ranking in rankings
-        for one, take in zip(ranking, takes, strict=True)
-    ]
-    return takes, heard
+    return takes, rankings[0] if rankings else []
 
 
 def _text_kept(changes: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from cadenza.cli import showing
 from cadenza.cli.places import takes_at
 
 if TYPE_CHECKING:
-    from cadenza.studio.audition import Heard
+    from cadenza.studio.scoring import Rated
     from cadenza.take import Take
 
 
@@ -24,7 +24,7 @@ def save(
     ]
 
 
-def show(rankings: Sequence[Sequence[Heard]]) -> None:
+def show(rankings: Sequence[Sequence[Rated]]) -> None:
     """Every part of the scores of each piece's takes; what is heard in them, and why one was thrown
     out."""
     from rich.table import Table
@@ -37,13 +37,9 @@ def show(rankings: Sequence[Sequence[Heard]]) -> None:
             table.add_column(name, justify="right")
         for one in ranking:
             parts = (f"{value:.2f}" for value in one.score.parts.values())
-            table.add_row(_seed(one), f"{one.score.total:.0f}", *parts)
+            table.add_row(str(one.seed), f"{one.score.total:.0f}", *parts)
         output.print(table)
         for one in ranking:
             faults = one.score.faults
             out = f", thrown out: {'; '.join(faults)}" if faults else ""
-            output.print(f"{_seed(one)} is {one.score.heard}{out}", highlight=False)
-
-
-def _seed(heard: Heard) -> str:
-    return str(heard.take.recipe.sampling.seed)
+            output.print(f"{one.seed} is {one.score.heard}{out}", highlight=False)

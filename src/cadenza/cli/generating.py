@@ -19,7 +19,7 @@ from cadenza.errors import OptionError
 
 if TYPE_CHECKING:
     from cadenza.request import GenerateRequest
-    from cadenza.studio.audition import Heard
+    from cadenza.studio.scoring import Rated
     from cadenza.take import Take
 
 TOGETHER = 8  # pieces in a batch: what is finished is written before the next ones begin
@@ -77,7 +77,7 @@ def generate(
 
     begun = time.monotonic()
     written: list[tuple[Path, Take]] = []
-    rankings: list[list[Heard]] = []
+    rankings: list[list[Rated]] = []
     words = f"making {sum(request.duration for request, _ in jobs):g} s of music"
     words += f", the best of {takes_each} takes" if takes_each > 1 else ""
     with showing.progress(words, as_json) as progress:
@@ -100,7 +100,7 @@ def report(
     seconds: float,
     before: float,
     as_json: bool,
-    rankings: Sequence[Sequence[Heard]],
+    rankings: Sequence[Sequence[Rated]],
     *,
     table: bool = True,
 ) -> None:

@@ -93,6 +93,7 @@ class Worker:
             "channels": model.channels,
             "licence": model.licence,
             "frame_rate": model.frame_rate,
+            "critic": model.has_critic,
             "revision": model.identity.revision,
             "sha256": model.identity.sha256,
             "adapters": [dataclasses.asdict(adapter) for adapter in model.identity.adapters],

@@ -30,6 +30,7 @@ class ModelOut(BaseModel):
     rate: int
     channels: int
     frame_rate: float
+    critic: bool
     licence: str
     revision: str | None
     sha256: str

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from cadenza.request import GenerateRequest
 from cadenza.studio.critic import Critic
+from cadenza.studio.scoring import Rated
 from cadenza.take import Take
 from cadenza.types import Codes, ModelIdentity, Progress
 
@@ -31,8 +32,12 @@ class Player(Protocol):
         """Which checkpoint it is, and which adapters are in it."""
 
     @property
+    def has_critic(self) -> bool:
+        """Whether its checkpoint has one, who chooses better than rules do."""
+
+    @property
     def critic(self) -> Critic | None:
-        """Who hears its takes, if its checkpoint has one."""
+        """Who hears its takes, if there is one and it is here."""
 
     def generate_batch(
         self, requests: Sequence[GenerateRequest], progress: Progress | None = None
@@ -43,3 +48,11 @@ class Player(Protocol):
         self, requests: Sequence[GenerateRequest], progress: Progress | None = None
     ) -> list[Codes]:
         """The codes of these pieces, without turning them into sound."""
+
+    def choose(
+        self,
+        requests: Sequence[GenerateRequest],
+        count: int,
+        progress: Progress | None = None,
+    ) -> tuple[list[Take], list[list[Rated]]]:
+        """The best of ``count`` takes of each request; and of each the scores, the best first."""
