@@ -129,6 +129,13 @@ def test_loudness_of_the_standards_own_test_tone() -> None:
     assert sound.loudness(stereo) == pytest.approx(-23.0, abs=0.1)
 
 
+@pytest.mark.parametrize("rate", [44_100, 48_000, 32_000])
+def test_short_sounds_have_a_loudness(rate: int) -> None:
+    samples = np.random.default_rng(0).uniform(-0.3, 0.3, (1, rate // 2)).astype(np.float32)
+    for length in range(100, round(0.42 * rate), 97):
+        assert -30 < sound.loudness(Audio(samples[:, :length], rate)) < -5
+
+
 def test_loudness_never_costs_the_peak() -> None:
     assert sound.normalise(sine(peak=0.1), -1).peak <= 1
     assert sound.normalise(silence(), -14).peak == 0

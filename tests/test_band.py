@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import soundfile
 import cadenza
 from cadenza.audio import read, write
 from cadenza.errors import CadenzaError, OptionError, PromptError, SessionError
+from cadenza.midi import write as write_midi
 from cadenza.model import Model
 from cadenza.studio.band import band, plan, remake, resume
 from cadenza.studio.countin import count_in
@@ -86,6 +88,8 @@ def test_each_track_has_a_prompt_by_visible_rules() -> None:
     ]
     assert (session.tempo, str(session.key), session.meter) == (110.0, "F minor", 4)
     assert plan("a slow waltz", ["piano"]).meter == 3
+    assert [plan(f"jazz in {n}/4", ["piano"]).meter for n in (2, 5, 7)] == [2, 5, 7]
+    assert plan("rock in 6/8, from 24/4/1999", ["piano"]).meter == 4
 
 
 @pytest.mark.parametrize(
@@ -110,6 +114,12 @@ def test_each_track_has_a_prompt_by_visible_rules() -> None:
         (["piano"], {"how": "apart"}, OptionError, "together or layered, not 'apart'"),
         (["piano"], {"prompt": "piano, 900 bpm"}, OptionError, "from 40 to 240 bpm, not 900"),
         (["piano"], {"prompt": ""}, PromptError, "the prompt is empty"),
+        (
+            ["piano"],
+            {"prompt": "ambient, 60 bpm", "bars": 160},
+            OptionError,
+            "160 bars at this tempo need 683 s of playing, and a piece has 600 s at most",
+        ),
     ],
 )
 def test_what_makes_no_band_is_refused_before_anything_is_made(
@@ -280,6 +290,39 @@ def test_nothing_is_overwritten_without_force(tiny: Model, copied: Path, tmp_pat
         band(tiny, "techno", ["drums"], tmp_path / "other", **QUICK)
 
 
+@pytest.mark.parametrize("gain", [30.0, -55.0])
+def test_a_track_made_again_stays_as_loud_as_its_fader_had_it(
+    tiny: Model, copied: Path, gain: float
+) -> None:
+    edit(copied, lambda fields: fields["tracks"][1]["strip"].update(gain=gain))
+    before, tracks = Folder.open(copied).load(), Folder.open(copied).read_tracks
+    bass = before.track("bass")
+    open_strip = replace(bass.strip, gain=0.0)
+    level = level_of(tracks(before)["bass"], open_strip) + gain
+    changed = remake(tiny, copied, "bass", seed=98)
+    assert changed.track("bass").level == pytest.approx(max(min(level, 0), -70), abs=0.01)
+    assert Folder.open(copied).load() == changed  # and it can be opened
+
+
+def test_no_notes_are_lost_to_a_kill(tiny: Model, copied: Path) -> None:
+    whole = Folder.open(copied).load()
+    assert whole.track("drums").notes
+    (copied / "midi" / "bass.mid").unlink()  # killed after the notes of piano and before the rest
+    (copied / "midi" / "drums.mid").unlink()
+    edit(copied, lambda fields: fields.update(finished=False))
+    edit(copied, lambda fields: [track.update(notes=[]) for track in fields["tracks"][1:]])
+    written = {}
+
+    def noted(folder: Path, *given: Any) -> None:
+        written[folder.stem] = Folder.open(copied).load().track(folder.stem).notes
+        write_midi(folder, *given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cadenza.studio.finishing.write_midi", noted)
+        assert resume(tiny, copied) == whole
+    assert written == {name: whole.track(name).notes for name in ("bass", "drums")}
+
+
 @pytest.mark.parametrize("files", [2, 4, 8, 11])
 def test_a_killed_session_is_recognised_and_ends_the_same(
     tiny: Model, made: Path, tmp_path: Path, files: int
@@ -338,6 +381,9 @@ NONSENSE: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("guidance", lambda s: s.update(guidance="much"), "guidance must be a number, not 'much'"),
     ("missing", lambda s: s.pop("bus"), "'bus' is missing"),
     ("more", lambda s: s.update(surprise=1), "surprise"),
+    ("package", lambda s: s.update(package=5), "package must be a text, not 5"),
+    ("half a character", lambda s: s.update(prompt="\ud800"), "not a session"),
+    ("endless", lambda s: s["tracks"][0].update(recipe={"x": float("nan")}), "not a session"),
 ]
 
 

@@ -16,6 +16,7 @@ import soundfile
 
 import cadenza
 from cadenza.audio import FORMATS, read, write
+from cadenza.studio.audition import CHOICE, SHORTLIST
 from cadenza.take import read_recipe
 from tests.command import run
 from tests.sounds import sine
@@ -147,6 +148,9 @@ def test_a_prompt_of_two_lines_in_a_table(tiny_text: Path) -> None:
         ("a.csv", "prompt,duration\n,3\n", "the prompt is empty"),
         ("a.csv", "prompt,output\nx,a.wav\ny,a.wav\n", "same file"),
         ("a.csv", "prompt\n", "holds no prompt"),
+        ("a.csv", 'prompt\n"open\n' + "x,y\n" * 50_000, "is no CSV"),
+        ("a.csv", "prompt,output\nx,.\n", "line 2: output cannot be '.'"),
+        ("a.csv", "prompt,output\nx,a\0.wav\n", "output cannot be 'a\\x00.wav'"),
         ("a.txt", "\n \n", "holds no prompt"),
         ("absent.txt", None, "cannot be read as a text"),
     ],
@@ -173,6 +177,53 @@ def test_no_piece_takes_the_place_of_what_another_brings_along(
     result = run("generate", "--prompts", "list.csv", "--model", "no-such-model", *options)
     assert result.code == 1
     assert "two pieces would go to the same file" in result.errors
+
+
+def test_a_list_without_seeds_gets_the_best_of_several_too() -> None:
+    Path("list.txt").write_text("techno, 128.5 bpm\n")
+    result = run("generate", "--prompts", "list.txt", "--duration=0.3", "--json", "-o", "a.wav")
+    assert len(json.loads(result.output)["auditions"][0]) == SHORTLIST
+    Path("list.csv").write_text('prompt,seed\n"techno, 128.5 bpm",3\n')
+    result = run("generate", "--prompts", "list.csv", "--duration=0.3", "--json", "-o", "b.wav")
+    assert "auditions" not in json.loads(result.output)
+
+
+def test_all_takes_are_kept_where_nobody_said_how_many(here: Path) -> None:
+    result = run("generate", "techno, 130 bpm", "--duration=0.2", "--keep-all", "-o", "a.wav")
+    assert result.code == 0, result.errors
+    assert len(names(here)) == CHOICE
+    assert run("generate", "x", "--duration=0.2", "--keep-all", "-o", "b.wav").code == 0
+    assert len(names(here)) == CHOICE + 1  # nothing to choose by: a single take
+
+
+def test_nothing_takes_the_place_of_what_it_is_made_from(tiny_text: Path, here: Path) -> None:
+    common = ["-m", str(tiny_text), "--duration=0.3", "--seed=7"]
+    run("generate", "techno", *common)
+    before = Path("techno-7.wav").read_bytes()
+    assert run("again", "techno-7.wav", "--temperature=0.5").code == 0
+    assert run("generate", "techno", *common, "--continue=techno-7.wav").code == 0
+    assert names(here) == ["techno-7-again.wav", "techno-7.wav"]
+    assert Path("techno-7.wav").read_bytes() == before
+    assert run("verify", "techno-7-again.wav").code == 0
+    for command in (
+        ["again", "techno-7.wav"],
+        ["generate", "x", *common, "--continue=techno-7.wav"],
+    ):
+        result = run(*command, "-o", "./techno-7.wav")
+        assert result.code == 1 and "is what the piece is made from" in result.errors
+    assert Path("techno-7.wav").read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_is_no_file() -> None:
+    result = run("generate", "x", "-o", "new/", "--model", "no-such-model")
+    assert result.code == 2 and "there is no folder new/" in result.errors
+
+
+@pytest.mark.parametrize("command", [["verify"], ["again"], ["mix"], ["generate", "x", "-o"]])
+def test_a_place_that_cannot_be_is_one_line(command: list[str]) -> None:
+    result = run(*command, "x" * 300 + ".wav")
+    assert result.code == 1 and result.errors.count("\n") == 1
+    assert "File name too long" in result.errors
 
 
 def test_a_place_for_the_recipe_is_looked_for_before_the_work(here: Path) -> None:

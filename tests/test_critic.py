@@ -214,6 +214,13 @@ def test_transposing_mends_a_key_that_is_near(
         ("harpsichord", ("harpsichord",), None),
         ("a choir, no instruments", ("choir",), True),
         ("slow choir a cappella", ("choir",), True),
+        ("calm strings without a piano", ("strings",), None),
+        ("a groove with no bass, guitar or drums, led by flutes", ("flute",), None),
+        ("no piano, drums", (), None),
+        ("funk, guitar-free, with sax", ("sax",), None),
+        ("12-string guitar alone", ("guitar",), True),
+        ("good vibes, funk", (), None),
+        ("jazz on vibes", ("mallets",), None),
     ],
 )
 def test_prompts_are_read_as_a_person_would(

@@ -13,7 +13,7 @@ from scipy import signal
 
 from cadenza.audio import loudness
 from cadenza.errors import AudioError, OptionError
-from cadenza.studio.dynamics import limiting, true_peak
+from cadenza.studio.dynamics import duck, limiting, true_peak
 from cadenza.studio.filters import equalise
 from cadenza.studio.mix import level_of, place, stem
 from cadenza.studio.mix import mix as mixdown
@@ -152,6 +152,15 @@ def test_bass_steps_back_under_the_kick_and_comes_again() -> None:
             level(plain, between) - level(plain, under)
         )
         assert depth == pytest.approx(9.0, abs=1.5)
+
+
+def test_without_a_kick_nothing_steps_back() -> None:
+    rng = np.random.default_rng(3)
+    bass = np.repeat(sine(1.0, RATE).samples.astype(np.float64), 2, axis=0)
+    hiss = rng.standard_normal((1, bass.shape[1])) * 0.2
+    hats = signal.sosfilt(signal.butter(8, 3000, "high", fs=RATE, output="sos"), hiss)
+    for drums in (np.zeros_like(hats), hats):
+        np.testing.assert_array_equal(duck(bass, drums, RATE, 6.0), bass)
 
 
 def test_the_room_dies_as_it_says() -> None:

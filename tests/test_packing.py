@@ -44,6 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 def test_a_session_is_packed_whole_and_nothing_else(folder: Folder) -> None:
     (folder.path / "private.txt").write_text("not part of it")
+    (folder.path / "takes" / "private.txt").write_text("nor this")
+    (folder.path / "takes" / ".cadenza-ab.part").write_text("left over")
     archive = pack(folder)
     with zipfile.ZipFile(archive) as packed:
         names = {Path(name).relative_to("a session").as_posix() for name in packed.namelist()}
@@ -51,7 +53,7 @@ def test_a_session_is_packed_whole_and_nothing_else(folder: Folder) -> None:
         for name in ("session.json", "mix.wav", "tracks/bass.wav", "midi/piano.mid"):
             assert packed.read(f"a session/{name}") == (folder.path / name).read_bytes()
     there = {p.relative_to(folder.path).as_posix() for p in folder.path.rglob("*") if p.is_file()}
-    assert names == there - {"private.txt"}
+    assert names == there - {"private.txt", "takes/private.txt", "takes/.cadenza-ab.part"}
     first = archive.read_bytes()
     with pytest.raises(SessionError, match="is there already"):
         pack(folder)

@@ -131,6 +131,9 @@ def test_texts_that_cannot_be_prompts(text: str, words: str) -> None:
         ("BPM: 130 techno", "90 bpm techno"),
         ("a waltz at 120 beats per minute", "a waltz at 90 bpm"),
         ("8 beats of funk", "8 beats of funk, 90 bpm"),
+        ("80-90 bpm, dusty", "90 bpm, dusty"),
+        ("house, tempo: 124", "house, 90 bpm"),
+        ("trap with 808 beats", "trap with 808 beats, 90 bpm"),
     ],
 )
 def test_a_tempo_takes_the_place_of_the_one_that_is_named(text: str, expected: str) -> None:

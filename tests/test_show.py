@@ -263,6 +263,17 @@ def test_the_command_refuses_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     assert not list(tmp_path.glob("*.png"))
 
 
+@pytest.mark.parametrize("prompt", ["trap beat, $$ money $$", r"$money$ and $\fame$", "雨の夜"])
+def test_any_prompt_can_be_drawn(
+    prompt: str, take: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    made = cadenza.load("nano").generate(prompt, duration=0.5, seed=1)
+    path = made.save(tmp_path / "a$b_$_c.wav")
+    result = run("show", str(path), "-o", str(tmp_path / "p.png"))
+    assert result.code == 0, result.errors
+    assert not [str(warning) for warning in recwarn if "Glyph" in str(warning.message)]
+
+
 def test_a_recipe_of_every_kind_has_its_lines(take: Path) -> None:
     from dataclasses import replace
 

@@ -23,6 +23,7 @@ MAX_SECONDS = 600.0  # of a sound that is read
 MAX_VALUES = 2 * 96_000 * 600  # samples times channels: ten minutes of stereo at 96 kHz
 BLOCK = 1 << 16  # samples a write: libsndfile's Vorbis encoder keeps a whole write on its stack
 SILENCE = 1e-4  # a peak below -80 dB of full scale
+QUIETEST_LUFS, LOUDEST_LUFS = -70.0, 0.0  # that anything can be brought to
 LOUDEST = 1e10  # of full scale; integers that were never scaled are below, rubbish is above
 
 
@@ -198,8 +199,10 @@ def _loudness(audio: Audio) -> tuple[float, list[float]]:
 
     if audio.channels > 5:  # the standard weighs five and knows no more
         audio = to_channels(audio, 1)
-    # The standard measures blocks of 0.4 s; a shorter sound is one block.
-    meter = pyloudnorm.Meter(audio.rate, block_size=min(0.4, audio.duration))
+    # The standard measures blocks of 0.4 s; a shorter sound is one block, which rounding must not
+    # make longer than it is.
+    shortest = (audio.samples.shape[1] - 0.5) / audio.rate
+    meter = pyloudnorm.Meter(audio.rate, block_size=min(0.4, shortest))
     with np.errstate(divide="ignore"):
         integrated = meter.integrated_loudness(audio.samples.T.astype(np.float64))
     return float(integrated), meter.blockwise_loudness
@@ -211,7 +214,7 @@ def check_loudness(lufs: float) -> None:
     Raises:
         OptionError: outside -70 to 0 LUFS.
     """
-    if not -70 <= lufs <= 0:
+    if not QUIETEST_LUFS <= lufs <= LOUDEST_LUFS:
         raise OptionError(f"loudness must be from -70 to 0 LUFS, not {lufs}")
 
 

@@ -18,6 +18,7 @@ from importlib.resources import files
 from typing import Any, Literal, get_args
 
 from cadenza.errors import OptionError, PromptError
+from cadenza.tempowords import with_words, words_of
 
 MAX_CHARACTERS = 2000  # of a prompt; the published models learned from far shorter ones
 MAX_INSTRUMENTS = 4
@@ -25,8 +26,6 @@ MAX_INSTRUMENTS = 4
 Facet = Literal["mood", "genre", "instruments", "tempo", "key", "production"]
 
 _KEYS = {"major": ("C", "G", "D", "F", "A"), "minor": ("A", "D", "E", "C", "G")}
-_TEMPO = re.compile(r"\b\d{2,3}\s*(?:bpm|beats)\b|\bbpm\s*:?\s*\d{2,3}\b", re.IGNORECASE)
-_TEMPO_WHOLE = re.compile(rf"(?:{_TEMPO.pattern})(?:\s+(?:per|a)\s+minute)?", re.IGNORECASE)
 _KEY = re.compile(r"\b(major|minor)\b", re.IGNORECASE)
 
 
@@ -142,7 +141,7 @@ def with_tempo(text: str, bpm: int) -> str:
     """
     if not 20 <= bpm <= 400:
         raise OptionError(f"tempo must be from 20 to 400 beats a minute, not {bpm}")
-    named, count = _TEMPO_WHOLE.subn(f"{bpm} bpm", text)
+    named, count = with_words(text, f"{bpm} bpm")
     return named if count else f"{text.strip().rstrip('.,;:!')}, {bpm} bpm"
 
 
@@ -199,8 +198,8 @@ def _read(text: str) -> tuple[dict[Rule, tuple[str, ...]], dict[Facet, str]]:
                     found.setdefault(meaning.names, match[1])
             else:
                 found.setdefault(meaning, match[1])
-    if tempo := _TEMPO.search(text):
-        found["tempo"] = tempo[0]
+    if tempo := words_of(text):
+        found["tempo"] = tempo
     if key := _KEY.search(text):
         found["key"] = key[0]
     fired = {rule: tuple(words.get(rule, ())) for rule in rules if rule in words or not rule.words}

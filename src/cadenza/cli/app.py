@@ -52,8 +52,11 @@ def _in_words() -> Iterator[None]:
         print("\ncadenza: stopped; what is not finished was not written", file=sys.stderr)
         raise typer.Exit(130) from error
     except OSError as error:
-        if error.filename is not None or error.errno == errno.EPIPE:
+        if error.errno == errno.EPIPE:
             raise
+        if error.filename is not None:  # of a place that nobody may look at, or that cannot be
+            print(f"cadenza: {error.filename}: {error.strerror}", file=sys.stderr)
+            raise typer.Exit(1) from error
         streaming.abandon_output()
         print(f"cadenza: standard output cannot be written: {error.strerror}", file=sys.stderr)
         raise typer.Exit(1) from error

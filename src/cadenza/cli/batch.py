@@ -45,7 +45,14 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
 
 
 def _table(path: Path, text: str) -> list[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text), restkey="")  # a quoted cell may have lines
+    reader = csv.DictReader(io.StringIO(text), restkey="", strict=True)  # cells may have lines
+    try:
+        return _rows(path, reader)
+    except csv.Error as error:
+        raise OptionError(f"{path}, line {reader.line_num}, is no CSV: {error}") from error
+
+
+def _rows(path: Path, reader: csv.DictReader[str]) -> list[dict[str, Any]]:
     columns = list(reader.fieldnames or [])
     unknown = [name for name in columns if name not in COLUMNS]
     if unknown or "prompt" not in columns:
@@ -65,4 +72,6 @@ def _row(where: str, row: dict[str, str]) -> dict[str, Any]:
                 fields[name] = convert(cell.strip())
             except ValueError as error:
                 raise OptionError(f"{where}: {column} cannot be {cell!r}") from error
+    if not Path(name := fields.get("output", "x")).name or "\0" in name:
+        raise OptionError(f"{where}: output cannot be {name!r}: it is a file's name")
     return {"prompt": "", **fields}

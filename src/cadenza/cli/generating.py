@@ -65,15 +65,23 @@ def generate(
         options["in_time"] = in_time
     if in_key is not None:
         options["in_key"] = in_key
-    # The seeds of a table are its own, and count as given.
-    seed = 0 if prompts_file is not None else options.get("seed")
-    apart = (CHOICE if seed is None else 1) if best_of is None else best_of
-    jobs = _jobs(prompts or [], prompts_file, unconditional, options, count, apart)
+    rows = _rows(prompts or [], prompts_file, unconditional, options, count)
+    seed = next((request.seed for request, _ in rows if request.seed is not None), None)
+    most = (CHOICE if seed is None else 1) if best_of is None else best_of
+    jobs = _jobs(rows, count, most)
     wishes = [Wish(stem(request.prompt, request.seed), name) for request, name in jobs]
-    kept = best_of if keep_all and best_of is not None else 1
-    places = check_places(wishes, output, format, loudness, takes=kept, with_json=recipe)
+    places = check_places(
+        wishes,
+        output,
+        format,
+        loudness,
+        takes=most if keep_all else 1,
+        with_json=recipe,
+        sources=(sound for request, _ in jobs for sound in (request.beginning, request.melody)),
+    )
     loaded = showing.load(model, loading, as_json)
     takes_each = count_for(best_of, seed, loaded, (request.text for request, _ in jobs))
+    kept = takes_each if keep_all else 1
 
     begun = time.monotonic()
     written: list[tuple[Path, Take]] = []
@@ -137,17 +145,16 @@ def report(
     )
 
 
-def _jobs(
+def _rows(
     prompts: list[str],
     file: Path | None,
     unconditional: bool,
     options: dict[str, Any],
     count: int,
-    best_of: int,
 ) -> list[tuple[GenerateRequest, str]]:
-    """Every piece that was asked for, with the name of its file where one was given."""
+    """What was asked for, with the name of its file where one was given."""
     from cadenza.cli.batch import read_prompts
-    from cadenza.request import GenerateRequest, new_seed
+    from cadenza.request import GenerateRequest
 
     if not 1 <= count <= MAX_COUNT:
         raise OptionError(f"count must be from 1 to {MAX_COUNT}, not {count}")
@@ -158,14 +165,24 @@ def _jobs(
         rows = read_prompts(file)
     elif unconditional:
         rows = [{"prompt": None}]
+    names = [row.pop("output", "") for row in rows]
+    return [
+        (GenerateRequest(**(options | row)), name) for row, name in zip(rows, names, strict=True)
+    ]
+
+
+def _jobs(
+    rows: Sequence[tuple[GenerateRequest, str]], count: int, apart: int
+) -> list[tuple[GenerateRequest, str]]:
+    """Every piece: ``count`` of each row, with seeds so far ``apart``."""
+    from cadenza.request import new_seed
+
     jobs = []
-    for row in rows:
-        name = row.pop("output", "")
-        request = GenerateRequest(**(options | row))
+    for request, name in rows:
         seed = new_seed() if request.seed is None else request.seed
         for number in range(count):
             numbered = str(Path(name).with_stem(f"{Path(name).stem}-{number + 1}")) if name else ""
             jobs.append(
-                (replace(request, seed=seed + number * best_of), name if count == 1 else numbered)
+                (replace(request, seed=seed + number * apart), name if count == 1 else numbered)
             )
     return jobs

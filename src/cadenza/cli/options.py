@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -180,12 +181,22 @@ LOADING: dict[str, Any] = {
     "offline": Offline,
 }
 
+
 # Arguments of Take.save.
+def _place(text: str) -> Path:
+    """A path, whose last slash must not be lost: it says that a folder is meant."""
+    if text.endswith(("/", os.sep)) and not os.path.isdir(text):
+        raise OptionError(f"there is no folder {text}: make it first, or leave the slash out")
+    return Path(text)
+
+
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
+        parser=_place,
+        metavar="PATH",
         help="A file or a folder.",
         show_default="named by prompt and seed",
         rich_help_panel=_FILE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,15 +40,20 @@ def check_places(
     *,
     takes: int = 1,
     with_json: bool = False,
+    sources: Iterable[object] = (),
 ) -> list[Path]:
     """The file of each piece: ``output``, numbered if there are several, or in that folder.
 
+    A name that nobody chose is another one where it is that of a source.
+
     Args:
+        sources: what the pieces are made from, of which paths count: none of them is replaced.
         takes: of each piece that are kept, see :func:`takes_at`.
         with_json: whether a ``.json`` goes beside each.
 
     Raises:
-        OptionError: an unknown format, a loudness out of range, two pieces in one file.
+        OptionError: an unknown format, a loudness out of range, two pieces in one file, or one in
+            the place of a source.
         OutputError: a place that cannot be written to.
     """
     from cadenza.audio import FORMATS, check_loudness, format_of
@@ -57,10 +62,11 @@ def check_places(
     if loudness is not None:
         check_loudness(loudness)
     suffix = FORMATS[format_of("", format or "wav")].suffix
+    kept = {os.path.realpath(source) for source in sources if isinstance(source, str | Path)}
     places = []
     for number, wish in enumerate(wishes, 1):
         if wish.name or output is None or output.is_dir():
-            place = (output or Path()) / (wish.name or f"{wish.stem}{suffix}")
+            place = (output or Path()) / (wish.name or _free(wish.stem, suffix, output, kept))
         elif len(wishes) == 1:
             place = output
         else:
@@ -74,6 +80,15 @@ def check_places(
         files += [file.with_suffix(".json") for file in files]
     for file in files:
         check_place(file)
+        if str(file) in kept:
+            raise OptionError(f"{file} is what the piece is made from: choose another place")
     if len(set(files)) < len(files):
         raise OptionError("two pieces would go to the same file: give each a name of its own")
     return places
+
+
+def _free(stem: str, suffix: str, folder: Path | None, kept: Collection[str]) -> str:
+    """STEM.wav, or the first of STEM-again.wav, STEM-again-again.wav, … that is no source."""
+    while os.path.realpath((folder or Path()) / f"{stem}{suffix}") in kept:
+        stem = f"{stem}-again"
+    return f"{stem}{suffix}"

@@ -14,6 +14,7 @@ from cadenza.cli import auditioning, showing
 from cadenza.cli import options as o
 from cadenza.cli.generating import report
 from cadenza.cli.places import Wish, check_places, stem
+from cadenza.errors import OptionError
 
 File = Annotated[Path, typer.Argument(help="A file that Cadenza made, or its .json.")]
 
@@ -100,10 +101,23 @@ def again(
     old = read_recipe(file)
     wish = Wish(stem(prompt or old.prompt, options.get("seed", old.sampling.seed)))
     kept = best_of if keep_all else 1
-    [place] = check_places([wish], output, format, loudness, takes=kept, with_json=recipe)
-    if model is None and "adapters" not in loading:
-        loading["adapters"] = adapters_of(old.model.adapters, file.parent)
-    loaded = showing.load(model or reference(old), loading, as_json)
+    sources = [file, *(options.get(name) for name in ("beginning", "melody"))]
+    [place] = check_places(
+        [wish], output, format, loudness, takes=kept, with_json=recipe, sources=sources
+    )
+    if model is not None:
+        loaded = showing.load(model, loading, as_json)
+    elif showing.on_server():
+        loaded = showing.load(showing.DEFAULT_MODEL, loading, as_json)  # whatever it plays
+        if loaded.identity.sha256 != old.model.sha256:
+            raise OptionError(
+                f"the server plays {loaded.name}, and {file} was made with {old.model.name}: "
+                f"say --model {loaded.name} to have it made with that"
+            )
+    else:
+        if "adapters" not in loading:
+            loading["adapters"] = adapters_of(old.model.adapters, file.parent)
+        loaded = showing.load(reference(old), loading, as_json)
 
     begun = time.monotonic()
     with showing.progress(f"making {file.name} again", as_json) as progress:

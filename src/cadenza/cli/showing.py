@@ -90,6 +90,11 @@ def use_server(url: str | None, key: str | None) -> None:
     _server.set(None if url is None else (url, key))
 
 
+def on_server() -> bool:
+    """Whether the models of this command play on a server."""
+    return _server.get() is not None
+
+
 def _remote(name: str, url: str, key: str | None) -> Model:
     from cadenza.client import Client
 

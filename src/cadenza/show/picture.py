@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def page(views: Sequence[View], suffix: str = ".png") -> bytes:
     tallest = max(view.peak for view in views)
     for column, view in zip(grid.T, views, strict=True):
         waveform, mel, chroma, level, recipe = column
-        waveform.set_title(_title(view), loc="left", fontsize=10, color=INK)
+        waveform.set_title(_title(view), loc="left", fontsize=10, color=INK, parse_math=False)
         _waveform(waveform, view, tallest)
         _mel(mel, view.mel, view.duration)
         _chroma(chroma, view)
@@ -94,7 +95,8 @@ def piano_roll(rolls: Sequence[Roll], suffix: str = ".png") -> bytes:
         else:
             _pitches(axis, roll)
             _bars(axis, roll.notes, [note.pitch for note in roll.notes], 0.8)
-        axis.set_title(f"{roll.name}: {len(roll.notes)} notes", loc="left", fontsize=10, color=INK)
+        title = f"{roll.name}: {len(roll.notes)} notes"
+        axis.set_title(title, loc="left", fontsize=10, color=INK, parse_math=False)
     axes[-1].set_xlim(0, max(roll.audio.duration for roll in rolls))
     axes[-1].set_xlabel("seconds", color=INK)
     return _saved(figure, suffix)
@@ -124,7 +126,9 @@ def _saved(figure: Any, suffix: str) -> bytes:
     if suffix not in FORMATS:
         raise OptionError(f"{suffix!r} is not a format of pictures: choose {', '.join(FORMATS)}")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=suffix[1:])
+    with warnings.catch_warnings():  # of letters that its font lacks: they are boxes then
+        warnings.filterwarnings("ignore", "Glyph")
+        figure.savefig(buffer, format=suffix[1:])
     return buffer.getvalue()
 
 
@@ -229,6 +233,7 @@ def _text(axis: Axes, view: View) -> None:
         fontsize=8.5,
         family="monospace",
         color=INK,
+        parse_math=False,
     )
 
 

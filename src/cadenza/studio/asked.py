@@ -6,21 +6,19 @@ import re
 from dataclasses import dataclass
 
 from cadenza.errors import OptionError
+from cadenza.request import MAX_SECONDS
+from cadenza.tempowords import tempo_in, with_words
 from cadenza.types import Key
 
 SLOWEST, FASTEST = 40.0, 240.0  # beats a minute that anybody plays
 
-_NUMBER = r"(\d{2,3}(?:\.\d+)?)"
-_TEMPO = re.compile(
-    rf"\b(?:at |about )*{_NUMBER}\s*(?:bpm|beats(?: (?:per|a) minute)?)\b|\bbpm\s*:?\s*{_NUMBER}\b",
-    re.IGNORECASE,
-)
 # A small «a» before «minor» is usually an article.
 _KEY = re.compile(
     r"\b(?:in )?(?:the key of )?([A-G]|[b-g])( ?[#♯b♭]|[ -]sharp|[ -]flat)?[ -]"
     r"(major|minor|maj|min|Major|Minor)\b"
 )
-_WALTZ = re.compile(r"\b3/4\b|\bwaltz", re.IGNORECASE)
+_METER = re.compile(r"(?<![\d/])([2-7])/4(?![\d/])")
+_WALTZ = re.compile(r"\bwaltz", re.IGNORECASE)
 _TONICS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _BENDS = {"#": 1, "♯": 1, "sharp": 1, "b": -1, "♭": -1, "flat": -1}
 
@@ -31,7 +29,7 @@ class Asked:
 
     tempo: float | None  # beats a minute
     key: Key | None
-    meter: int  # beats a bar: 3 where it says so, else 4
+    meter: int  # beats a bar: what it says, 3 of a waltz, else 4
     style: str  # the prompt without tempo and key
 
 
@@ -41,13 +39,20 @@ def asked(prompt: str) -> Asked:
     Raises:
         OptionError: a tempo that nobody plays.
     """
-    tempo, key = _TEMPO.search(prompt), _KEY.search(prompt)
-    beats = float(tempo[1] or tempo[2]) if tempo else None
-    if beats is not None:
-        check_tempo(beats)
-    parts = re.split(r"[,;]", _KEY.sub("", _TEMPO.sub("", prompt)))
+    said = said_in(prompt)
+    if said.tempo is not None:
+        check_tempo(said.tempo)
+    return said
+
+
+def said_in(prompt: str) -> Asked:
+    """Read a prompt, whatever tempo it names."""
+    key = _KEY.search(prompt)
+    parts = re.split(r"[,;]", _KEY.sub("", with_words(prompt, "")[0]))
     style = ", ".join(filter(None, (" ".join(part.split()) for part in parts)))
-    return Asked(beats, _key(key) if key else None, 3 if _WALTZ.search(prompt) else 4, style)
+    named = _METER.search(prompt)
+    meter = int(named[1]) if named else 3 if _WALTZ.search(prompt) else 4
+    return Asked(tempo_in(prompt), _key(key) if key else None, meter, style)
 
 
 def check_tempo(tempo: float) -> None:
@@ -56,11 +61,29 @@ def check_tempo(tempo: float) -> None:
     Raises:
         OptionError: outside 40 to 240 bpm.
     """
-    if not SLOWEST <= tempo <= FASTEST:
+    if not playable(tempo):
         raise OptionError(
             f"a tempo must be from {SLOWEST:.0f} to {FASTEST:.0f} bpm, not {tempo:g}: "
             "half or double of it may be what you mean"
         )
+
+
+def check_length(bars: int, seconds: float) -> None:
+    """Refuse so many bars where what has to be played for them is too long.
+
+    Raises:
+        OptionError: more than a piece can have.
+    """
+    if seconds > MAX_SECONDS:
+        raise OptionError(
+            f"{bars} bars at this tempo need {seconds:.0f} s of playing, and a piece has "
+            f"{MAX_SECONDS:.0f} s at most: ask for fewer bars"
+        )
+
+
+def playable(tempo: float) -> bool:
+    """Whether anybody plays it."""
+    return SLOWEST <= tempo <= FASTEST
 
 
 def _key(match: re.Match[str]) -> Key:

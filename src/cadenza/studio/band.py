@@ -14,10 +14,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from cadenza import audio as sound
+from cadenza.audio import LOUDEST_LUFS, QUIETEST_LUFS
 from cadenza.errors import OptionError, SessionError
 from cadenza.prompting import check_prompt
 from cadenza.request import new_seed
-from cadenza.studio.asked import asked
+from cadenza.studio.asked import asked, check_length
 from cadenza.studio.course import Course
 from cadenza.studio.finishing import balanced, mix_session, with_notes
 from cadenza.studio.folder import Folder
@@ -26,7 +27,7 @@ from cadenza.studio.packing import opened
 from cadenza.studio.player import Player
 from cadenza.studio.roles import check_tracks, prompt_for, role_of
 from cadenza.studio.session import Session, Track
-from cadenza.studio.trying import Tries
+from cadenza.studio.trying import Tries, seconds_of_a_take
 from cadenza.types import AdapterIdentity, Progress, Say
 
 TAKES, TRACKS, NOTES = 0.85, 0.9, 0.95  # how far a band is when it has them
@@ -91,6 +92,7 @@ def plan(
         adapters=adapters,
     )
     session.check()
+    check_length(bars, seconds_of_a_take(session))
     return session
 
 
@@ -205,11 +207,13 @@ def _to_make_again(
     words = old.prompt if prompt is None else prompt
     if place.take(track, seed).exists() and place.recipe(track, seed).prompt != words:
         raise OptionError(f"{track} has a take of seed {seed} for another prompt: choose another")
-    level = level_of(place.read_tracks(session)[track], old.strip)
+    # Before its fader, for one that is far down leaves nothing to measure.
+    measured = level_of(place.read_tracks(session)[track], replace(old.strip, gain=0.0))
+    level = min(max(measured + old.strip.gain, QUIETEST_LUFS), LOUDEST_LUFS)
     changed = replace(
         old,
         prompt=words,
-        level=round(level, 2) if math.isfinite(level) else old.level,
+        level=round(level, 2) if math.isfinite(measured) else old.level,
         seed=seed,
         pinned=True,
         report={},

@@ -13,6 +13,7 @@ from cadenza.studio.filters import Samples
 Curve = NDArray[np.float64]  # [N]
 
 KICK = 150.0  # hertz; below it a drum track is its kick
+NO_KICK = 0.01  # of the drums' peak, what hats leave below that; silence has none either
 DUCK_RANGE = 18.0  # decibels under the loudest kick at which ducking begins
 DUCK_ATTACK, DUCK_RELEASE = 0.005, 60.0  # seconds; decibels a second
 LOOK_AHEAD, LIMIT_RELEASE = 0.002, 80.0  # seconds; decibels a second
@@ -25,6 +26,8 @@ def duck(samples: Samples, drums: Samples, rate: int, depth: float) -> Samples:
     from scipy.signal import butter, sosfilt
 
     kick: Curve = sosfilt(butter(4, KICK, fs=rate, output="sos"), drums.mean(axis=0))
+    if np.abs(kick).max() <= NO_KICK * np.abs(drums).max():
+        return samples
     level = 20 * np.log10(np.abs(kick) + 1e-9)
     held = -_released(-level, rate, DUCK_RELEASE)
     share = np.clip((held - level.max()) / DUCK_RANGE + 1, 0, 1)

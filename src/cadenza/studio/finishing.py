@@ -79,7 +79,8 @@ def balanced(track: Track, audio: Audio) -> Track:
 def with_notes(session: Session, folder: Folder, tracks: dict[str, Audio]) -> Session:
     """Transcribe the tracks that have no MIDI file yet, and write one for each.
 
-    What is not installed is noted in the session and leaves it without notes.
+    The session is written down before each file, so that there is none whose notes it lacks. What
+    is not installed is noted in the session and leaves it without notes.
     """
     for track in session.tracks:
         if folder.midi(track.name).exists():
@@ -87,13 +88,14 @@ def with_notes(session: Session, folder: Folder, tracks: dict[str, Audio]) -> Se
         role = role_named(track.role)
         try:
             notes = _notes(tracks[track.name], role.pitched)
-            whole = MidiTrack(track.name, notes, role.program, drums=not role.pitched)
-            write_midi(folder.midi(track.name), [whole], session.grid.tempo, session.meter)
         except MissingPackage as error:
             said = tuple(note for note in session.notes if not note.startswith(NO_MIDI))
             session = replace(session, notes=(*said, f"{NO_MIDI}{error}"))
             continue
         session = session.with_track(replace(track, notes=tuple(notes)))
+        folder.save(session)
+        whole = MidiTrack(track.name, notes, role.program, drums=not role.pitched)
+        write_midi(folder.midi(track.name), [whole], session.grid.tempo, session.meter)
     return session
 
 

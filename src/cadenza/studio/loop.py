@@ -16,7 +16,7 @@ from cadenza.errors import AudioError, OptionError
 from cadenza.files import write_atomically
 from cadenza.request import GenerateRequest, new_seed
 from cadenza.studio.align import MOST_STRETCH, Grid, stretch_to, trusted
-from cadenza.studio.asked import asked, check_tempo
+from cadenza.studio.asked import asked, check_length, check_tempo
 from cadenza.studio.audition import check_count
 from cadenza.studio.beginning import BEFORE, best_beginning
 from cadenza.studio.loopfile import with_loop_points
@@ -168,6 +168,7 @@ def plan(
             raise OptionError(f"the prompt says {said.tempo:g} bpm, the option {tempo:g}: choose")
     tempo = tempo or said.tempo
     seconds = MORE * bars * said.meter * 60 / (tempo or UNKNOWN) + 2 * BEFORE
+    check_length(bars, seconds)
     first = new_seed() if seed is None else seed
     requests = tuple(
         GenerateRequest(prompt, duration=seconds, seed=first + number, guidance=guidance)

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,12 +121,13 @@ def _add(packed: zipfile.ZipFile, folder: Folder, root: str) -> None:
     places = [folder.path / name for name in FILES]
     places += [place for part in PARTS for place in sorted((folder.path / part).glob("*"))]
     for place in places:
-        if place.is_file() and not place.is_symlink():
-            entry = zipfile.ZipInfo(
-                f"{root}{place.relative_to(folder.path).as_posix()}", FIRST_DATE
-            )
+        name = place.relative_to(folder.path).as_posix()
+        if _OWN.fullmatch(name) and place.is_file() and not place.is_symlink():
+            entry = zipfile.ZipInfo(f"{root}{name}", FIRST_DATE)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            packed.writestr(entry, place.read_bytes())
+            entry.file_size = place.stat().st_size  # by which it is known whether it is a large one
+            with place.open("rb") as source, packed.open(entry, "w") as target:
+                shutil.copyfileobj(source, target)
 
 
 @contextmanager
@@ -143,7 +145,9 @@ def _repack(folder: Folder, archive: Path) -> None:
         with zipfile.ZipFile(part, "x", zipfile.ZIP_DEFLATED) as packed:
             _add(packed, folder, contents.root)
             for entry in contents.others:
-                packed.writestr(entry, before.read(entry))
+                # A copy, for what is written changes the entry that is read by.
+                with before.open(entry) as source, packed.open(copy(entry), "w") as target:
+                    shutil.copyfileobj(source, target)
 
 
 def _contents(packed: zipfile.ZipFile, archive: Path) -> _Contents:

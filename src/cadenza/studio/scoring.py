@@ -20,9 +20,9 @@ import numpy as np
 from cadenza.beats import Analysis, analyse, fit
 from cadenza.request import GenerateRequest
 from cadenza.studio.align import TEMPO_TOLERANCE, in_key, trusted
-from cadenza.studio.asked import Asked, asked
 from cadenza.studio.critic import Critic, Opinion
 from cadenza.studio.levels import fullness, levels_of, unevenness, unusable
+from cadenza.studio.wishes import Wishes, wishes_of
 from cadenza.take import Take
 from cadenza.types import Audio, Codes, FloatArray, Recipe
 
@@ -147,7 +147,7 @@ def _sounding(levels: FloatArray) -> dict[str, float]:
 
 def score(audio: Audio, prompt: str) -> Score:
     """How a sound does what its prompt asks, and whether it can be used at all."""
-    wanted = asked(prompt)
+    wanted = wishes_of(prompt)
     heard = analyse(audio, wanted.tempo)
     levels = levels_of(audio)
     parts = {"pulse": heard.clarity} | _sounding(levels)
@@ -162,7 +162,7 @@ def score(audio: Audio, prompt: str) -> Score:
     return Score(ordered, faults, f"{tempo}, {heard.key}" if heard.key else tempo)
 
 
-def _missed(heard: Analysis, wanted: Asked) -> list[str]:
+def _missed(heard: Analysis, wanted: Wishes) -> list[str]:
     faults = []
     if wanted.tempo is not None:
         tempo = trusted(heard).tempo

@@ -155,7 +155,10 @@ class Session:
             SessionError: it says nonsense; the message says which.
         """
         try:
-            return _read(json.loads(text))
+            fields = json.loads(text)
+            # What JSON can hold and no file or page can: half a character, a number without end.
+            json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
+            return _read(fields)
         except CadenzaError as error:
             raise SessionError(f"session.json cannot be used: {error}") from error
         except (
@@ -185,6 +188,7 @@ def _read(fields: Any) -> Session:
     fields["notes"] = tuple(map(str, fields["notes"]))
     adapters = fields.get("adapters", ())
     fields["adapters"] = tuple(AdapterIdentity(**adapter) for adapter in adapters)
+    _text(fields, "package")
     session = Session(**fields)
     session.check()
     return session

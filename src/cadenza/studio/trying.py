@@ -29,6 +29,12 @@ UNKNOWN = 100.0  # beats a minute that lengths are reckoned with until the tempo
 NO_PULSE = 120.0  # the tempo of the grid where no take has one
 
 
+def seconds_of_a_take(session: Session) -> float:
+    """How long each take of a session has to be."""
+    bar = session.meter * 60 / (session.tempo or UNKNOWN)
+    return SPARE * (session.bars + 1) * bar
+
+
 class Tries:
     """The takes of one session, those in its folder and those still to be made."""
 
@@ -123,11 +129,10 @@ class Tries:
 
     def _request(self, track: Track, seed: int) -> GenerateRequest:
         session = self.session
-        bar = session.meter * 60 / (session.tempo or UNKNOWN)
         context: dict[str, Any] = self._context(track) if session.how == "layered" else {}
         return GenerateRequest(
             track.prompt,
-            duration=SPARE * (session.bars + 1) * bar,
+            duration=seconds_of_a_take(session),
             seed=seed,
             guidance=session.guidance,
             **context,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cadenza.errors import OptionError
-from cadenza.studio.asked import asked
+from cadenza.studio.asked import playable, said_in
 from cadenza.types import Key
 
 _MODE = re.compile(
@@ -15,7 +14,13 @@ _MODE = re.compile(
 _DRUMS = re.compile(
     r"\b(?:drums?|drum ?kit|drum machine|drumbeat|breakbeat|percussions?|kick|snares?|hi-?hats?)\b"
 )
-_NO_DRUMS = re.compile(r"\b(?:no|without|sans|minus)(?: any)? (?:drums?|percussion)\b|\bdrumless\b")
+# «no bass or drums», «without piano, bass and drums»; but «no piano, drums» wants them.
+_NO_DRUMS = re.compile(
+    r"\b(?:(?:no|sans|minus)(?: any)? (?:[\w', -]+ (?:or|nor) )?"
+    r"|without(?: any)? (?:[\w', -]+ (?:or|nor|and) )?)(?:drums?|percussion)\b"
+    r"|\bdrums?-free\b|\bdrumless\b"
+)
+_NOT_ALL = re.compile(r"\b(?:no|without|sans|minus)(?: any)? (?:kick|snares?|hi-?hats?)\b")
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,12 @@ def wishes_of(prompt: str | None) -> Wishes:
     """Read a prompt; a tempo that nobody plays asks for none."""
     if not prompt:
         return Wishes()
-    try:
-        said = asked(prompt)
-        tempo, key = said.tempo, said.key
-    except OptionError:
-        tempo, key = None, None
-    text = prompt.lower()
+    said = said_in(prompt)
+    tempo = said.tempo if said.tempo is not None and playable(said.tempo) else None
+    key, text = said.key, prompt.lower()
     mode = _MODE.search(text)
     named = key.mode if key else (mode[1] or mode[2]) if mode else None
-    wanted = False if _NO_DRUMS.search(text) else True if _DRUMS.search(text) else None
+    wanted = (
+        False if _NO_DRUMS.search(text) else True if _DRUMS.search(_NOT_ALL.sub("", text)) else None
+    )
     return Wishes(tempo, key, named, wanted)

@@ -19,6 +19,7 @@ _ALONE = re.compile(
 _SOLO = re.compile(r"\bsolo\b")
 _WITH_SOLO = re.compile(r"\b(?:with|featuring|and|plus)\b[^,.;]*\bsolos?\b")
 DRUMS, BASS = "drums", "bass"
+_PLURAL = "(?:e?s)?"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def _named(text: str) -> tuple[str, ...]:
     """The families that a text names, in its order, each once; of two names in one place the
     longer one counts."""
     found: dict[int, str] = {}
+    text = _ruled_out().sub(lambda match: "·" * len(match[0]), text)
     for pattern, family in _patterns():
         for match in pattern.finditer(text):
             found[match.start()] = family
@@ -67,7 +69,24 @@ def _named(text: str) -> tuple[str, ...]:
 @cache
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     """Longest names first."""
-    table = tomllib.loads(files(__package__).joinpath("families.toml").read_text("utf-8"))
-    names = [(name, family) for family, listed in table.items() for name in listed]
+    names = [(name, family) for family, listed in _families().items() for name in listed]
     names.sort(key=lambda pair: -len(pair[0]))
-    return [(re.compile(rf"\b{re.escape(name)}(?:e?s)?\b"), family) for name, family in names]
+    return [(re.compile(rf"\b{re.escape(name)}{_PLURAL}\b"), family) for name, family in names]
+
+
+@cache
+def _ruled_out() -> re.Pattern[str]:
+    """«no bass or drums», «without a piano», «guitar-free»; but «no piano, drums» wants drums."""
+    known = sorted((name for listed in _families().values() for name in listed), key=len)
+    name = rf"(?:{'|'.join(map(re.escape, reversed(known)))}){_PLURAL}\b"
+    item = rf"(?:[\w'-]+ )?{name}"
+    return re.compile(
+        rf"\b(?:no|sans|minus)(?: any)? {item}(?:(?:, {item})*,? (?:or|nor) {item})*"
+        rf"|\bwithout(?: any)? {item}(?:(?:, {item})*,? (?:or|nor|and) {item})*"
+        rf"|\b{name}-free\b"
+    )
+
+
+@cache
+def _families() -> dict[str, list[str]]:
+    return tomllib.loads(files(__package__).joinpath("families.toml").read_text("utf-8"))
