@@ -27,6 +27,9 @@ from cadenza.evaluation.adherence import key_score, same_tempo, same_tempo_or_oc
 from cadenza.evaluation.drums import has_drums
 from cadenza.evaluation.embedding import SIZE, embed
 from cadenza.evaluation.frechet import Normal, distance, fitted
+from cadenza.prompting import explain
+from cadenza.studio.asked import asked as read_prompt
+from cadenza.studio.levels import flat
 from cadenza.studio.wishes import Wishes, wishes_of
 from cadenza.take import Take
 from cadenza.types import Audio, Codes, Key, ModelIdentity, Recipe, Sampling
@@ -139,7 +142,40 @@ def test_a_prompt_is_read_for_what_can_be_heard() -> None:
         assert wishes_of(f"a beat with {part}").drums is True
     for nothing in (None, "", "a dream of the sea", "a minor incident in a major city"):
         assert wishes_of(nothing) == Wishes()
-    assert wishes_of("grindcore, 900 bpm").tempo is None  # nobody plays that, and nothing breaks
+    odd = wishes_of("grindcore, 900 bpm, A minor")  # nobody plays that, and nothing breaks
+    assert odd.tempo is None and str(odd.key) == "A minor"
+    for none in ("lofi, no bass or drums", "without piano and drums", "drum-free ambient"):
+        assert wishes_of(none).drums is False
+    assert wishes_of("no piano, drums").drums is True
+    assert wishes_of("house without hi-hats").drums is None
+    assert wishes_of("house drums without hi-hats").drums is True
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tempo"),
+    [
+        ("techno at 124 bpm", 124),
+        ("a 124-BPM house track", 124),
+        ("house, tempo 124", 124),
+        ("house, tempo: 124 bpm", 124),
+        ("tempo of 92.5, slow", 92.5),
+        ("BPM=124", 124),
+        ("lofi, 80-90 bpm", 85),
+        ("lofi, 80 to 90 beats per minute", 85),
+        ("dark trap with 808 beats, 140 bpm", 140),
+        ("16 beats of funk", None),
+        ("up-tempo 808 drums", None),
+        ("the up-tempo 80s", None),
+        ("a tempo 12/8 shuffle", None),
+    ],
+)
+def test_a_tempo_is_read_however_it_is_written(prompt: str, tempo: float | None) -> None:
+    said = read_prompt(prompt)
+    assert said.tempo == tempo
+    if tempo is not None:
+        assert not any(digit.isdigit() for digit in said.style.replace("808", ""))
+        assert "tempo" not in said.style.lower() and "bpm" not in said.style.lower()
+        assert explain(prompt).found["tempo"] in prompt
 
 
 def test_tempi_and_keys_count_as_in_mir_eval() -> None:
@@ -217,6 +253,55 @@ def test_clipping_silence_drift_and_loudness_of_known_signals(tmp_path: Path) ->
     assert evaluation.figures["clipped"] == pytest.approx(20)
     data = json.loads(evaluation.to_json())
     assert next(f for f in data["takes"]["files"] if f["name"] == "silent.wav")["loudness"] is None
+
+
+def test_what_is_too_quiet_for_a_loudness_has_none(tmp_path: Path) -> None:
+    quiet, takes = tmp_path / "quiet", tmp_path / "takes"
+    quiet.mkdir(), takes.mkdir()
+    write(sine(4.0, peak=2e-4), quiet / "quiet.wav", "wavfloat")  # above silence, below -70 LUFS
+    alone = evaluate(quiet)
+    assert alone.takes.sounding and "-70 LUFS" in left_out(alone)["loudness"]
+    assert "-70 LUFS" in left_out(alone)["loudness, spread"]
+    for number, level in enumerate((0.1, 0.2, 0.8)):
+        save(sine(4.0, peak=level), takes / f"{number}.wav")
+    expected = evaluate(takes)
+    shutil.copy(quiet / "quiet.wav", takes)
+    found = evaluate(takes)
+    for name in ("loudness", "loudness, spread"):
+        assert found.figures[name] == expected.figures[name]
+        assert next(line for line in found.lines if line.kind.name == name).takes.count == 3
+    for evaluation in (alone, found, evaluate(takes, quiet)):
+        files = json.loads(evaluation.to_json())["takes"]["files"]
+        assert next(f for f in files if f["name"] == "quiet.wav")["loudness"] is None
+        assert b'"loudness": null' in encode(evaluation, tmp_path / "page.html")
+
+
+def test_only_runs_at_the_peak_are_flat_and_each_sample_of_them_counts_once() -> None:
+    def naive(samples: NDArray[np.float32]) -> float:
+        peak, counted = np.abs(samples).max(), 0
+        for channel in samples:
+            run = 0
+            for value in [*np.abs(channel), 0.0]:
+                if value >= 0.9999 * peak:
+                    run += 1
+                else:
+                    counted += run if run >= 4 else 0
+                    run = 0
+        return counted / samples.size
+
+    time = np.arange(RATE) / RATE
+    wave = np.sin(2 * np.pi * 100 * time + 0.01)
+    clipped = np.clip(1.2 * np.sin(2 * np.pi * 55 * time), -1, 1)
+    ends = np.zeros(RATE)
+    ends[:2] = ends[-2:] = 1.0  # at both ends, which are not beside each other
+    steps = np.random.default_rng(0).random(RATE) < 0.8  # runs of any length
+    for shape in ([np.sign(wave)], [clipped], [ends, ends[::-1]], [steps, ~steps], [[1, 1, 1]]):
+        samples = np.asarray(shape, np.float32)
+        assert flat(Audio(samples, RATE)) == pytest.approx(naive(samples), abs=1e-12)
+    assert flat(Audio(np.sign(wave)[None].astype(np.float32), RATE)) == 1
+    assert flat(Audio(clipped[None].astype(np.float32), RATE)) == pytest.approx(
+        2 / np.pi * np.arccos(1 / 1.2), abs=0.005
+    )
 
 
 # Variety and distance
@@ -299,6 +384,21 @@ def test_what_cannot_be_read_is_listed_and_the_rest_measured(tmp_path: Path) -> 
     assert list(skipped) == ["corrupt.wav", "empty.mp3", "hour.wav"]
     assert "cannot be read as sound" in skipped["corrupt.wav"]
     assert "3600 s" in skipped["hour.wav"]
+
+
+def test_a_reference_inside_the_takes_is_none_of_them_and_the_reverse(tmp_path: Path) -> None:
+    inner = tmp_path / "outer" / "more" / "inner"
+    inner.mkdir(parents=True)
+    for name, place in (("one", tmp_path / "outer"), ("two", tmp_path / "outer"), ("in", inner)):
+        save(noise(len(name)), place / f"{name}.wav")
+    for takes, reference in ((tmp_path / "outer", inner), (inner, tmp_path / "outer")):
+        evaluation = evaluate(takes, reference)
+        assert evaluation.reference is not None
+        names = [
+            {piece.path.name for piece in collection.pieces}
+            for collection in (evaluation.takes, evaluation.reference)
+        ]
+        assert sorted(names, key=len) == [{"in.wav"}, {"one.wav", "two.wav"}]
 
 
 def test_progress_counts_every_file_of_both_folders(tmp_path: Path) -> None:
@@ -523,3 +623,11 @@ def test_a_page_of_silence_alone_can_be_made(tmp_path: Path) -> None:
     evaluation = evaluate(tmp_path)
     assert left_out(evaluation)["loudness"] == "every sound is silent"
     assert b"every sound is silent" in encode(evaluation, tmp_path / "page.html")
+
+
+def test_a_name_that_is_no_text_is_listed_on_the_page(tmp_path: Path) -> None:
+    save(noise(1), tmp_path / "good.wav")
+    shutil.copy(tmp_path / "good.wav", os.fsencode(tmp_path) + b"/caf\xe9.wav")
+    evaluation = evaluate(tmp_path)
+    assert [missed.name for missed in evaluation.takes.skipped] == ["caf\udce9.wav"]
+    assert "caf?.wav" in encode(evaluation, tmp_path / "page.html").decode()

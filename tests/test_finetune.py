@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -17,7 +19,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
+from transformers import MusicgenForConditionalGeneration
 
 import cadenza
 from benchmarks.finetune import WORDS, steam_organ
@@ -117,6 +121,15 @@ def test_edges_lie_on_downbeats(bar: float, duration: float) -> None:
     assert sum(end - start for start, end in without_beats) == pytest.approx(
         duration if duration >= SHORTEST else 0
     )
+
+
+def test_a_sound_too_large_for_the_memory_is_refused(tmp_path: Path) -> None:
+    """Silence of two minutes is small as a file, whatever it becomes when it is read."""
+    place = tmp_path / "large.flac"
+    with soundfile.SoundFile(place, "w", 384_000, 8, "PCM_16", format="FLAC") as file:
+        file.write(np.zeros((384_000, 8), np.int16))
+    with pytest.raises(AudioError, match=r"8 channels at 384000 Hz\): make it stereo"):
+        list(pieces_of(place))
 
 
 def test_copies_sound_alike_and_others_do_not(tmp_path: Path) -> None:
@@ -225,6 +238,31 @@ def test_captions(tmp_path: Path) -> None:
         read_captions(tmp_path, files)
 
 
+def test_a_table_of_captions_is_read_as_spreadsheets_write_it(tmp_path: Path) -> None:
+    files = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    table = tmp_path / "captions.CSV"
+    (tmp_path / "._captions.csv").write_bytes(b"\x00\x05\x16\x07")  # what macOS leaves behind
+
+    def read_back(text: str) -> list[str | None]:
+        table.write_bytes(text.encode())
+        return [read_captions(tmp_path, files).get(file) for file in files]
+
+    captions = ['dusty\n"tape", piano', "dusty\u2028tape\x85piano"]
+    for end in ("\n", "\r\n"):
+        written = io.StringIO(newline="")
+        rows = [("file", "caption"), ("a.wav", captions[0]), ("b.wav", captions[1])]
+        csv.writer(written, lineterminator=end).writerows(rows)
+        assert read_back(written.getvalue()) == ['dusty "tape", piano', "dusty tape piano"]
+    for row, said in (
+        ("b.wav,dusty tape, slow", "b.wav: there are more cells than columns: put the caption in"),
+        ('b.wav,"dusty tape', "line 3, cannot be read"),
+        ('b.wav,"dusty" tape', "line 3, cannot be read"),
+        (f"b.wav,{'x' * 140_000}", "line 3, cannot be read"),
+    ):
+        with pytest.raises(OptionError, match=said):
+            read_back(f"file,caption\na.wav,bells\n{row}\nc.wav,x\n")
+
+
 def _hits(seconds: float, tempo: float) -> Audio:
     """Bursts of noise, one each half beat."""
     rng = np.random.default_rng(0)
@@ -323,6 +361,37 @@ def test_what_is_held_out() -> None:
     assert len(held) == 7 and len(learned) == 63
     few = Material(many.pieces[:2], (), ())
     assert held_out(few, 0) == ([*few.pieces], [*few.pieces])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("counts", "most"),
+    [
+        ((300, 25, 25), 25),
+        ((25, 300, 25), 25),
+        ((5, 5, 300, 5), 15),
+        ((100,) * 20, 32),
+        ((1, 1, 1), 1),
+        ((20, 20, 20), 20),
+        ((2000,), 32),
+        ((900, 900), 32),
+        ((40,), 4),
+    ],
+)
+def test_all_is_learned_or_held_out(counts: Sequence[int], most: int, seed: int) -> None:
+    pieces = [
+        Piece(Path(f"{n}.wav"), 12.0 * number, 12.0, "x", np.zeros((4, 2), np.int64))
+        for n, count in enumerate(counts)
+        for number in range(count)
+    ]
+    learned, held = held_out(Material(tuple(pieces), (), ()), seed)
+    assert sorted(map(id, [*learned, *held])) == sorted(map(id, pieces))
+    assert 0 < len(held) <= most
+    if most < 32 and len(counts) > 2:
+        assert not {piece.file for piece in learned} & {piece.file for piece in held}
+    else:
+        places = [pieces.index(piece) for piece in held]
+        assert places == [*range(places[0], places[-1] + 1)]
 
 
 def test_only_the_matrices_are_learned(sounds: Path, tiny_text: Path, tmp_path: Path) -> None:
@@ -532,6 +601,30 @@ def test_a_state_of_something_else_or_damaged(
     state.write_bytes(whole)
     with pytest.raises(OutputError, match="holds a finished adapter"):
         Finetuning(sounds, undisturbed, model=str(tiny_text))
+
+
+def test_the_music_of_another_model_is_not_its_own(
+    sounds: Path, tiny_text: Path, tmp_path: Path
+) -> None:
+    """One model was stopped before its first state; another goes on in the same place."""
+    other = tmp_path / "other"
+    model = MusicgenForConditionalGeneration.from_pretrained(tiny_text)
+    with torch.no_grad():
+        for weight in model.decoder.parameters():
+            weight.copy_(weight.flip(0))
+    shutil.copytree(tiny_text, other)
+    model.save_pretrained(other)
+
+    def own(base: Path, output: str) -> str:
+        work = Finetuning(sounds, tmp_path / output, model=str(base))
+        work._made("")
+        return fingerprint(work._own())
+
+    first = own(tiny_text, "one")
+    kept = (tmp_path / "one" / "training" / "own.npz").read_bytes()
+    assert own(tiny_text, "one") == first
+    assert (tmp_path / "one" / "training" / "own.npz").read_bytes() == kept
+    assert own(other, "one") == own(other, "two") != first
 
 
 def test_two_at_once(sounds: Path, tiny_text: Path, tmp_path: Path) -> None:

@@ -187,6 +187,22 @@ def test_a_recipe_of_the_future_says_upgrade(take: Take) -> None:
         Recipe.from_json(json.dumps(future))
 
 
+@pytest.mark.parametrize("nested", ["[" * 30_000, '{"a":' * 6_000, '{"model": ' + "[" * 30_000])
+def test_a_recipe_that_is_nested_too_deep_is_refused(nested: str, tmp_path: Path) -> None:
+    path = sound.write(sine(), tmp_path / "a.wav", tags=Tags(comment=nested))
+    with pytest.raises(RecipeError, match="not a recipe"):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize("field", ["prompt", "text", "negative"])
+def test_half_a_character_is_no_text(take: Take, field: str) -> None:
+    half = json.dumps(dataclasses.asdict(take.recipe) | {field: "jazz \ud83c"})
+    with pytest.raises(RecipeError, match="not a recipe"):
+        Recipe.from_json(half)
+    whole = dataclasses.asdict(take.recipe) | {field: "jazz 🎷"}
+    assert Recipe.from_json(json.dumps(whole)).to_json().encode()
+
+
 @settings(deadline=None)  # a busy machine may pause anywhere
 @given(
     st.sampled_from(["model", "frames", "sampling", "prompt", "negative"]),

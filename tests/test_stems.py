@@ -226,6 +226,29 @@ for name in ("short", "long"):
 # What cannot be used
 
 
+def test_a_file_that_was_cut_short_is_damaged_and_one_that_lacks_a_frame_is_not(
+    separator: Separator, tmp_path: Path
+) -> None:
+    """Such a file still says how long it was."""
+    content = write(noise(4.0, 16_000), tmp_path / "whole.mp3").read_bytes()
+    (tmp_path / "half.mp3").write_bytes(content[: len(content) // 2])
+    half = len(soundfile.read(tmp_path / "half.mp3")[0]) / 16_000
+    assert soundfile.info(tmp_path / "half.mp3").duration > 3.9 > 2.1 > half
+    for two in (None, "vocals"):
+        with pytest.raises(AudioError, match=rf"is damaged: it ends after {half:.1f} of 4\.\d s"):
+            separator.split(tmp_path / "half.mp3", tmp_path / "stems", two=two)
+    assert not (tmp_path / "stems").exists()
+
+    (tmp_path / "frame.mp3").write_bytes(content[:-100])
+    heard = soundfile.read(tmp_path / "frame.mp3")[0].T
+    frames = soundfile.info(tmp_path / "frame.mp3").frames
+    assert 0 < frames - heard.shape[1] < 0.1 * 16_000
+    stems = separator.split(tmp_path / "frame.mp3", tmp_path / "stems", two="vocals")
+    both = sum(read(place).samples for place in stems.values())
+    np.testing.assert_allclose(both[:, : heard.shape[1]], heard, atol=1e-6)
+    assert both.shape[1] == frames and not both[:, heard.shape[1] :].any()
+
+
 @pytest.mark.parametrize(
     ("audio", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import signal
 import subprocess
@@ -14,9 +15,10 @@ import torch
 from safetensors.torch import save_file
 from transformers import MusicgenForConditionalGeneration, PreTrainedTokenizerFast
 
+from cadenza.errors import OptionError
 from cadenza.framecodec import FrameCodecConfig, FrameCodecModel, ResidualQuantizer
 from tests.kills import kill_once
-from training import resume
+from training import encode, resume
 from training.captions import write_shard
 from training.codec.codebooks import CodebookLearner
 from training.codec.losses import reconstruction
@@ -199,6 +201,37 @@ def test_some_words_are_misspelt_where_letters_are_given(encoded: Path) -> None:
     changed = plain != misspelt
     assert 0.03 < float(changed[plain > 2].float().mean()) < 0.07
     assert not changed[plain <= 2].any() and set(misspelt[changed].tolist()) <= set(letters)
+
+
+def test_sound_is_consumed_only_if_the_codes_are_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards of two corpora have the same names."""
+    monkeypatch.setattr(encode, "TOKENIZER_CAPTIONS", 300)
+    codes = np.zeros((2, 4, 1600), np.int16)
+    monkeypatch.setattr(encode, "codes_of", lambda codec, sound: codes)
+    FrameCodecModel(FrameCodecConfig()).save_pretrained(tmp_path / "codec")
+    for name, first in (("one", 0), ("two", 700_000_000)):
+        (tmp_path / name).mkdir()
+        lines = [compose(first + number).to_json(notes=False) for number in range(2)]
+        (tmp_path / name / "shard-00000.jsonl").write_text("\n".join(lines) + "\n")
+        np.save(tmp_path / name / "shard-00000.npy", np.zeros((2, 64), np.int16))
+
+    def consume(corpus: str) -> bool:
+        """Whether the sound is gone."""
+        options = {"device": "cpu", "follow": 0, "consume": True}
+        places = {"corpus": corpus, "codec": "codec", "out": "codes"}
+        paths = {name: tmp_path / place for name, place in places.items()}
+        encode.encode(argparse.Namespace(**options, **paths))
+        return not (tmp_path / corpus / "shard-00000.npy").exists()
+
+    sound = (tmp_path / "one" / "shard-00000.npy").read_bytes()
+    assert consume("one")
+    (tmp_path / "one" / "shard-00000.npy").write_bytes(sound)  # as if killed before it was deleted
+    assert consume("one")
+    with pytest.raises(OptionError, match=r"holds other pieces than .*: choose another --out"):
+        consume("two")
+    assert (tmp_path / "two" / "shard-00000.npy").exists()
 
 
 def test_captions_without_music_say_what_is_true_and_often_the_key(tmp_path: Path) -> None:

@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from cadenza.errors import OptionError
 from cadenza.framecodec import FrameCodecModel
 from training.captions import write_shard
 from training.corpus.captions import caption_samples
 from training.corpus.store import read_shard, shards
+from training.language_model.facts import arrays_of
 from training.language_model.tokenizer import train_tokenizer
 
 TOKENIZER_CAPTIONS = 30_000
@@ -48,6 +50,20 @@ def codes_of(codec: FrameCodecModel, sound: np.ndarray) -> np.ndarray:
     return np.concatenate(codes)
 
 
+def check_same(shard: Path, target: Path) -> None:
+    """Refuse codes that are there already and are those of other sounds.
+
+    Raises:
+        OptionError: the pieces of ``shard`` are not those of ``target``.
+    """
+    expected = arrays_of(read_shard(shard)[1])
+    with np.load(target) as stored:
+        if not all(np.array_equal(stored[name], facts) for name, facts in expected.items()):
+            raise OptionError(
+                f"{target} holds other pieces than {shard}, which is kept: choose another --out"
+            )
+
+
 def encode(arguments: argparse.Namespace) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     codec = (
@@ -68,6 +84,7 @@ def encode(arguments: argparse.Namespace) -> None:
                 rate = done / (time.monotonic() - started)
                 print(f"{target.name}: {done} pieces, {rate:.0f} a second", flush=True)
             if arguments.consume:
+                check_same(shard, target)
                 shard.unlink()
         latest = time.monotonic() if fresh else latest
         if time.monotonic() - latest >= arguments.follow:

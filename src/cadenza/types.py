@@ -279,9 +279,11 @@ class Recipe:
                     fields[name] = kind(**fields[name])
             if not all(isinstance(fields[text], str | None) for text in _TEXTS):
                 raise TypeError(f"{', '.join(_TEXTS)} are texts")
+            for name in _TEXTS:
+                (fields[name] or "").encode()  # half of a character is no text
             fields["frames"] = operator.index(fields["frames"])
             fields["model"] = ModelIdentity.from_dict(fields["model"])
             fields["sampling"] = Sampling(**fields["sampling"])
             return cls(**fields)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise RecipeError(f"this is not a recipe of Cadenza: {error}") from error

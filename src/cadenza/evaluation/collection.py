@@ -45,15 +45,19 @@ class Collection:
         return np.concatenate([piece.points for piece in self.sounding])
 
 
-def sounds_in(folder: str | os.PathLike[str]) -> list[Path]:
-    """The sound files of a folder and of those in it, by name; hidden ones are left alone.
+def sounds_in(
+    folder: str | os.PathLike[str], besides: str | os.PathLike[str] | None = None
+) -> list[Path]:
+    """The sound files of a folder and of those in it, by name; hidden ones are left alone, and so
+    is what lies in ``besides``.
 
     Raises:
         OptionError: no such folder.
         AudioError: no sound in it, or far too many.
     """
     place = Path(folder)
-    found = sorted(path for path in files_below(place) if path.suffix.lower() in SUFFIXES)
+    below = files_below(place, None if besides is None else Path(besides).resolve())
+    found = sorted(path for path in below if path.suffix.lower() in SUFFIXES)
     if not found:
         raise AudioError(
             f"{place} holds no sound: put files in it that end in {', '.join(SUFFIXES)}"

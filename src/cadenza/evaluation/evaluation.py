@@ -117,8 +117,8 @@ def evaluate(
     """
     if reference is not None and Path(folder).resolve() == Path(reference).resolve():
         raise OptionError(f"{folder} cannot be its own reference: give another folder")
-    files = sounds_in(folder)
-    theirs = [] if reference is None else sounds_in(reference)
+    files = sounds_in(folder, reference)  # one of the two may lie in the other
+    theirs = [] if reference is None else sounds_in(reference, folder)
     count = len(files) + len(theirs)
 
     def told(begun: int) -> Progress:

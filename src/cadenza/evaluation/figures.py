@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -84,13 +85,21 @@ def figures_of(collection: Collection) -> dict[str, Figure | str]:
         ),
     }
     if sounding:
-        loud = [piece.loudness for piece in sounding]
+        loud = [piece.loudness for piece in sounding if math.isfinite(piece.loudness)]
         found |= {
-            "loudness": Figure(float(np.median(loud)), len(loud)),
-            "loudness, spread": Figure(float(np.std(loud)), len(loud)),
+            "loudness": _loudness(loud, np.median),
+            "loudness, spread": _loudness(loud, np.std),
             "drift": Figure(float(np.median([abs(p.drift) for p in sounding])), len(sounding)),
         }
     return {kind.name: found.get(kind.name, "every sound is silent") for kind in KINDS}
+
+
+def _loudness(
+    loud: Sequence[float], summed_up: Callable[[Sequence[float]], np.floating[Any]]
+) -> Figure | str:
+    if not loud:
+        return "every sound is below -70 LUFS, or its sampling rate is too low to measure it"
+    return Figure(float(summed_up(loud)), len(loud))
 
 
 def _tempo(piece: Piece) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,7 +87,7 @@ def _take(piece: Piece, home: Path, drawn: bool) -> dict[str, Any]:
         "file": quote(Path(os.path.relpath(piece.path.resolve(), home)).as_posix()),
         "prompt": piece.prompt,
         "seconds": round(piece.seconds, 1),
-        "loudness": round(piece.loudness, 1) if len(piece.points) else None,
+        "loudness": round(piece.loudness, 1) if math.isfinite(piece.loudness) else None,
         "asked_tempo": wishes.tempo,
         "tempo": piece.tempo and round(piece.tempo, 1),
         "asked_key": wishes.key and str(wishes.key),

@@ -32,7 +32,7 @@ class Piece:
     name: str  # its path inside the folder
     prompt: str | None  # as the model read it; None without a recipe
     seconds: float
-    loudness: float  # LUFS, minus infinity for silence
+    loudness: float  # LUFS; not finite for silence, and where it cannot be measured
     peak: float
     flat: float  # share of samples that stand in a row at the peak, as after clipping
     drift: float  # decibels from the first third to the last

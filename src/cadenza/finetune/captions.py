@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,12 +62,12 @@ def read_captions(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
     ``file`` and ``caption`` in the folder; the text beside a file comes first.
 
     Raises:
-        OptionError: several tables, one with other columns, or one that names a file twice or one
-            that is not there.
+        OptionError: several tables, one with other columns or misplaced quotes or commas, or one
+            that names a file twice or one that is not there.
         PromptError: a text that cannot be used as a prompt.
     """
     written = {}
-    tables = sorted(folder.glob("*.csv"))
+    tables = sorted(path for path in folder.iterdir() if _is_table(path))
     if len(tables) > 1:
         raise OptionError(f"{tables[0]} and {tables[1]} are both tables: keep one for the captions")
     if tables:
@@ -77,13 +79,32 @@ def read_captions(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
     return written
 
 
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() == ".csv" and not path.name.startswith(".")
+
+
+def _rows(table: Path) -> list[dict[str | Any, str | Any]]:
+    """What a table holds, by column; where a row has more cells, they are at ``None``."""
+    rows = csv.DictReader(io.StringIO(_text(table), newline=""), strict=True)
+    try:
+        if not COLUMNS.issubset(rows.fieldnames or ()):
+            raise OptionError(f"{table} must have the columns file and caption in its first line")
+        return list(rows)
+    except csv.Error as error:
+        line = rows.line_num + 1  # where the row begins: its last one may be the end of the file
+        raise OptionError(
+            f"{table}, line {line}, cannot be read ({error}): put a caption in one pair of quotes"
+        ) from error
+
+
 def _read_table(table: Path, files: dict[str, Path]) -> dict[Path, str]:
-    rows = csv.DictReader(_text(table).splitlines())
-    if not COLUMNS.issubset(rows.fieldnames or ()):
-        raise OptionError(f"{table} must have the columns file and caption in its first line")
     written: dict[Path, str] = {}
-    for row in rows:
+    for row in _rows(table):
         name, caption = row["file"] or "", row["caption"] or ""
+        if None in row:
+            raise OptionError(
+                f"{table}, {name}: there are more cells than columns: put the caption in quotes"
+            )
         if name not in files:
             raise OptionError(f"{table} names {name!r}, which is not in the folder: correct it")
         if files[name] in written:

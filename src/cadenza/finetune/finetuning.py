@@ -22,6 +22,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cadenza.checkpoints import Adapter, Parts, load_parts, read_adapters, resolve
 from cadenza.checkpoints.adapter import CONFIG, WEIGHTS
 from cadenza.devices import choose_device
@@ -204,8 +206,9 @@ class Finetuning:
         """Music of the model itself, which it is to go on making: a few ready prompts, once."""
         place = self._training / "own.npz"
         prompts = list(presets().values())[:OWN_PIECES]
-        codes = store.kept(place)
-        if codes is None or len(codes) != len(prompts):
+        codes, made_by = store.kept(place), self._parts.identity.sha256
+        # Another model may have been at work here, and have been stopped.
+        if codes is None or str(codes.pop("model", "")) != made_by or len(codes) != len(prompts):
             model = self._player(())
             asked = [
                 GenerateRequest(prompt, duration=OWN_SECONDS, seed=seed)
@@ -213,7 +216,7 @@ class Finetuning:
             ]
             takes = model.generate_batch(asked)
             codes = {str(seed): take.codes.ids for seed, take in enumerate(takes)}
-            store.keep(place, codes)
+            store.keep(place, {**codes, "model": np.array(made_by)})
         return [
             Piece(place, 0.0, OWN_SECONDS, prompt, codes[str(seed)])
             for seed, prompt in enumerate(prompts)

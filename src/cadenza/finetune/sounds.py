@@ -9,9 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cadenza.audio import measure, momentary_loudness, normalise, read_blocks, resample
+from cadenza.audio import (
+    MAX_VALUES,
+    measure,
+    momentary_loudness,
+    normalise,
+    read_blocks,
+    resample,
+)
 from cadenza.beats import Analysis, analyse
-from cadenza.errors import OptionError
+from cadenza.errors import AudioError, OptionError
 from cadenza.files import files_below
 from cadenza.spectrum import band_power, mel_filters
 from cadenza.types import Audio, FloatArray
@@ -57,7 +64,7 @@ def pieces_of(file: Path) -> Iterator[Cut]:
     """The pieces of a sound file, one after the other; silence is left out.
 
     Raises:
-        AudioError: not a sound, empty, damaged, or longer than a day.
+        AudioError: not a sound, empty, damaged, longer than a day, or too large in a section.
     """
     for first, section in _sections(file):
         heard = analyse(section)
@@ -83,7 +90,13 @@ def likeness(audio: Audio) -> FloatArray:
 
 def _sections(file: Path) -> Iterator[tuple[float, Audio]]:
     """Two minutes at a time, with the second they begin at: a file may be larger than memory."""
-    rate = measure(file, 3600 * MAX_HOURS).rate
+    extent = measure(file, 3600 * MAX_HOURS)
+    rate = extent.rate
+    if SECTION * rate * extent.channels > MAX_VALUES:
+        raise AudioError(
+            f"{file} is too large ({extent.channels} channels at {rate} Hz): "
+            "make it stereo at 48000 Hz first"
+        )
     blocks: list[FloatArray] = []
     first = held = 0
     for block in read_blocks(file):

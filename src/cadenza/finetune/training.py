@@ -33,7 +33,7 @@ from cadenza.types import Progress
 OWN = 0.5  # rows of the model's own music a step, for each row that is learned
 KEEP = 4.0  # how much a nat of straying counts beside one that is learned
 WITHOUT_TEXT = 0.3  # share of those that are played without their text, as guidance needs them
-HELD_OUT = 0.1  # share of the seconds
+HELD_OUT, TOO_MUCH = 0.1, 0.2  # shares of the seconds
 MAX_HELD_OUT = 32  # pieces
 WARM_UP = 20  # steps
 LAST = 0.1  # of the rate at the end
@@ -41,23 +41,52 @@ LAST = 0.1  # of the rate at the end
 
 def held_out(material: Material, seed: int) -> tuple[list[Piece], list[Piece]]:
     """What is learned from, and what is held out: whole files where there are several, because
-    pieces of one recording are alike. Of fewer than three pieces none can be spared, so all are
-    both."""
+    pieces of one recording are alike, else pieces that follow each other. Of fewer than three
+    pieces none can be spared, so all are both."""
     pieces = list(material.pieces)
     if len(pieces) < 3:
         return pieces, pieces
-    groups: dict[object, list[Piece]] = {}
-    several = len({piece.file for piece in pieces}) >= 3
+    rng = np.random.default_rng(seed)
+    files: dict[Path, list[Piece]] = {}
     for piece in pieces:
-        groups.setdefault(piece.file if several else (piece.file, piece.start), []).append(piece)
-    order = np.random.default_rng(seed).permutation(len(groups))
-    chosen: set[int] = set()
-    for number in order[:-1]:
-        chosen |= {id(piece) for piece in list(groups.values())[number]}
-        if sum(p.seconds for p in pieces if id(p) in chosen) >= HELD_OUT * material.seconds:
+        files.setdefault(piece.file, []).append(piece)
+    if len(files) < 3:
+        held = _part(pieces, material.seconds, rng)
+    else:
+        order = [list(files.values())[number] for number in rng.permutation(len(files))]
+        smallest = min(order, key=_seconds)
+        held = _whole_files(order, material.seconds) or smallest
+        if len(held) > MAX_HELD_OUT:
+            held = _part(held, material.seconds, rng)
+    chosen = {id(piece) for piece in held}
+    return (
+        [piece for piece in pieces if id(piece) not in chosen],
+        [piece for piece in pieces if id(piece) in chosen],
+    )
+
+
+def _whole_files(files: Sequence[list[Piece]], seconds: float) -> list[Piece]:
+    """Of the first files enough to be held out; one that would be too much is passed over."""
+    held: list[Piece] = []
+    for file in files:
+        both = held + file
+        if len(both) <= MAX_HELD_OUT and _seconds(both) <= TOO_MUCH * seconds:
+            held = both
+        if _seconds(held) >= HELD_OUT * seconds:
             break
-    learned = [piece for piece in pieces if id(piece) not in chosen]
-    return learned, [piece for piece in pieces if id(piece) in chosen][:MAX_HELD_OUT]
+    return held
+
+
+def _part(pieces: list[Piece], seconds: float, rng: np.random.Generator) -> list[Piece]:
+    """So many pieces that follow each other as are held out of ``seconds`` in all."""
+    wanted = HELD_OUT * seconds * len(pieces) / _seconds(pieces)
+    count = min(max(round(wanted), 1), MAX_HELD_OUT)
+    first = rng.integers(len(pieces) - count + 1)
+    return pieces[first : first + count]
+
+
+def _seconds(pieces: Sequence[Piece]) -> float:
+    return sum(piece.seconds for piece in pieces)
 
 
 def _shortened(caption: str | None, rng: np.random.Generator) -> str | None:

@@ -16,4 +16,5 @@ def filled(package: str, data: Any) -> bytes:
         template = template.replace(place, text.rstrip())
     # A prompt may say «</script>», which must not end the script that holds it.
     text = json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-    return template.replace("__DATA__", text).encode()
+    # The name of a file may hold bytes that are no text.
+    return template.replace("__DATA__", text).encode(errors="replace")

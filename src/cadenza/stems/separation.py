@@ -28,6 +28,7 @@ from cadenza.types import Audio, FloatArray, Progress
 
 MAX_SECONDS = 4 * 3600.0  # of a file
 OVERLAP = 0.25  # of two segments, as in Demucs
+MISSING = 0.1  # seconds that a file may lack of what it says: some encoders count a frame more
 
 
 def separate(
@@ -125,7 +126,7 @@ class Separator:
         Either all stems are written or none. Arguments are those of :meth:`separate`.
 
         Raises:
-            AudioError: not a sound, empty, silent, or too long.
+            AudioError: not a sound, empty, silent, damaged, or too long.
             OptionError: the model has no stem ``two``.
             OutputError: the folder cannot be written or has no room.
         """
@@ -151,8 +152,10 @@ class Separator:
             return
         index, original = self.sources.index(two), Samples(piece.blocks())
         for block in self._separated(piece, progress):
-            stem = block[index]
-            yield np.stack([stem, original.take(stem.shape[-1]) - stem])
+            stem, whole = block[index], np.zeros_like(block[index])
+            heard = original.take(stem.shape[-1])
+            whole[:, : heard.shape[-1]] = heard  # at most MISSING is not there
+            yield np.stack([stem, whole - stem])
 
     def _separated(self, piece: _Piece, progress: Progress | None) -> Iterator[FloatArray]:
         """Consecutive parts ``[sources, C, n]``, as many samples in all as the piece has."""
@@ -164,6 +167,7 @@ class Separator:
                 yield grouped(block, width)
 
         level = _level(piece.name, heard())
+        _check_whole(piece, level.frames / own_rate)
         parts = self._overlapped(Samples(heard()), level, progress)
         flat = (ungrouped(part, channels).reshape(-1, part.shape[-1]) for part in parts)
         missing = piece.extent.frames
@@ -251,6 +255,15 @@ def _level(name: str, blocks: Iterator[FloatArray]) -> _Level:
     variance = (squares - frames * mean**2) / max(frames - 1, 1)
     deviation = np.sqrt(np.maximum(variance, 0)) + 1e-8
     return _Level(_per_group(mean), _per_group(deviation), frames)
+
+
+def _check_whole(piece: _Piece, seconds: float) -> None:
+    """Raises ``AudioError`` where less was heard than the file says it holds: it was cut short."""
+    whole = piece.extent.frames / piece.extent.rate
+    if whole - seconds > MISSING:
+        raise AudioError(
+            f"{piece.name} is damaged: it ends after {seconds:.1f} of {whole:.1f} s: get it anew"
+        )
 
 
 def _per_group(values: NDArray[np.float64]) -> FloatArray:
