@@ -6,14 +6,17 @@ Pictures of it are kept in ``build/screenshots``.
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shutil
+import signal
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -24,6 +27,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Locator,
     Page,
+    Route,
     expect,
     sync_playwright,
 )
@@ -192,10 +196,9 @@ def test_making_playing_and_again_with_changes(page: Page, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("page", ["phone"], indirect=True)
 def test_the_better_of_two_takes_in_tempo(page: Page, tmp_path: Path) -> None:
-    page.locator("#prompt").fill("techno, 126 bpm")
+    page.locator("#prompt").fill("techno, 126 bpm, A minor")
     page.locator("[name=duration]").fill("2")
     page.locator("[name=best_of]").fill("2")
-    page.locator("[name=in_time]").check()
     piece = asked(page, page.locator("text=Make a file").first)
     expect(piece.locator(".state")).to_contain_text("done")
     piece.locator("summary", has_text="Chosen among 2 takes").click()
@@ -205,12 +208,168 @@ def test_the_better_of_two_takes_in_tempo(page: Page, tmp_path: Path) -> None:
     expect(piece.locator("details").last).to_contain_text("best_of: 2")
     expect(piece.locator("button", has_text="auditions.json")).to_be_visible()
     music = tmp_path / "music.wav"
-    assert saved(page, piece.locator("button", has_text="music.wav"), music).duration == 2
-    assert read_recipe(music).in_time
+    sound = saved(page, piece.locator("button", has_text="music.wav"), music)
+    recipe = read_recipe(music)
+    assert sound.duration == 2 and recipe.in_time and recipe.in_key  # though it was left open
+    # Without changes it is the same again, and what makes it so can be seen.
     page.reload()
     page.locator("#pieces > li").first.locator("button", has_text="Again with changes").click()
-    expect(page.locator("[name=best_of]")).to_have_value("2")
-    expect(page.locator("[name=in_time]")).to_be_checked()
+    expect(page.locator("#take [name=seed]")).to_be_visible()
+    expect(page.locator("#take [name=seed]")).to_have_value(str(recipe.sampling.seed))
+    expect(page.locator("[name=best_of]")).to_have_value("")
+    for name in ("in_time", "in_key"):
+        expect(page.locator(f"[name={name}]")).to_have_value("true")
+    assert fits(page)
+    picture(page, "again")
+    piece = asked(page, page.locator("text=Make a file").first)
+    expect(piece.locator(".state")).to_contain_text("done")
+    piece.locator("summary", has_text="Files and recipe").click()
+    same = saved(page, piece.locator("button", has_text="music.wav"), tmp_path / "same.wav")
+    np.testing.assert_array_equal(same.samples, sound.samples)
+
+
+def given_up(service: Service, job: str) -> dict[str, Any]:
+    """The request of a job that need not be made."""
+    with service.client() as client:
+        client.delete(f"/v1/jobs/{job}")
+        until(lambda: client.get(f"/v1/jobs/{job}").json()["finished"])
+    return service.store.queue.get(job, "everybody").request
+
+
+def clicked(page: Page, service: Service, button: Locator) -> dict[str, Any]:
+    """The request that a click makes."""
+    return given_up(service, (asked(page, button).get_attribute("id") or "")[len("job-") :])
+
+
+def again(page: Page, service: Service, kind: str, wish: dict[str, Any]) -> dict[str, Any]:
+    """The whole request of a job that another program asked for, which is filled in again."""
+    with service.client() as client:
+        job = client.post("/v1/jobs", json={"kind": kind, "request": wish}).json()["id"]
+    request = given_up(service, job)
+    page.reload()
+    page.locator(f"#job-{job} button", has_text="Again with changes").click()
+    return request
+
+
+def as_a_melody_model(route: Route) -> None:
+    answer = route.fetch()
+    route.fulfill(response=answer, json=[one | {"family": "melody"} for one in answer.json()])
+
+
+@pytest.mark.parametrize("page", ["phone"], indirect=True)
+@pytest.mark.parametrize(
+    ("use", "button"), [("beginning", "Go on from it"), ("melody", "Follow its tune")]
+)
+def test_again_with_the_same_sound(
+    page: Page, service: Service, tmp_path: Path, use: str, button: str
+) -> None:
+    page.route("**/v1/models", as_a_melody_model)
+    write(sine(1.0, 22_050), tmp_path / "hum.wav")
+    with service.client() as client:
+        sent = client.post("/v1/uploads?name=hum.wav", content=(tmp_path / "hum.wav").read_bytes())
+    wish = {"prompt": PROMPT, use: sent.json()["id"], "duration": 300.0, "seed": 3}
+    wish |= {"top_k": 50, "top_p": 0.9, "loudness": -20.0}
+    request = again(page, service, "generate", wish)
+    expect(page.locator("#uploaded")).to_contain_text("hum.wav")
+    picture(page, f"again-{use}")
+    assert clicked(page, service, page.locator("button", has_text=button)) == request
+    # A piece of its own has nothing to do with that sound.
+    page.locator("#tab-take").click()
+    page.locator("[name=in_time]").select_option("no")
+    own = clicked(page, service, page.locator("text=Make a file").first)
+    assert own == request | {use: None, "in_time": False}
+
+
+@pytest.mark.parametrize("page", ["desk"], indirect=True)
+def test_again_as_another_program_asked(page: Page, service: Service) -> None:
+    """What the page has no field for stays as it was."""
+    band = {
+        "prompt": PROMPT,
+        "tracks": ["flute", "drums"],
+        "prompts": {"flute": "a solo flute"},
+        "how": "layered",
+        "bars": 4,
+        "retries": 1,
+        "guidance": 4.0,
+        "duck": True,
+    }
+    request = again(page, service, "band", band)
+    assert clicked(page, service, page.locator("text=Make the band play")) == request
+    expect(page.locator("#pieces > li").first).to_contain_text("prompts: flute “a solo flute”")
+    loop = {"prompt": PROMPT, "count": 3, "bars": 8, "seed": 5, "guidance": 4.0}
+    request = again(page, service, "loop", loop)
+    assert clicked(page, service, page.locator("text=Make loops")) == request
+
+
+@pytest.mark.parametrize("page", ["desk"], indirect=True)
+def test_a_file_of_how_it_began(page: Page, service: Service, tmp_path: Path) -> None:
+    """It is what was heard, whatever the form says by then."""
+    page.locator("#prompt").fill(PROMPT)
+    page.locator("#listen").click()
+    until(lambda: seconds(page, "#live-time") >= 2)
+    page.locator("#stop").click()
+    heard = saved(page, page.locator("#heard"), tmp_path / "heard.wav")
+    page.locator("#prompt").fill("")
+    page.locator("[name=best_of]").fill("4")
+    page.locator("summary", has_text="More options").click()
+    page.locator("[name=negative]").fill("drums")
+    page.locator("[name=in_time]").select_option("yes")
+    piece = asked(page, page.locator("#keep"))
+    expect(piece.locator(".state")).to_contain_text("done")
+    piece.locator("summary", has_text="Files and recipe").click()
+    made = saved(page, piece.locator("button", has_text="music.wav"), tmp_path / "made.wav")
+    recipe = read_recipe(tmp_path / "made.wav")
+    assert (recipe.prompt, recipe.negative, recipe.in_time) == (PROMPT, None, False)
+    alike = heard.rate  # samples: the last frames of a piece are its end
+    np.testing.assert_allclose(made.samples[:, :alike], heard.samples[:, :alike], atol=0.01)
+
+
+def test_music_that_breaks_off(browser: Browser, workers: Nursery, tmp_path: Path) -> None:
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    with serving(tmp_path) as service:
+        for worker, told in (("dying", "the worker went away"), ("left", "")):
+            process = workers.start(tmp_path, worker)
+            until(service.store.workers.alive)
+            page.goto(service.url)
+            page.locator("#prompt").fill("pads")
+            page.locator("#listen").click()
+            until(lambda: seconds(page, "#live-time") >= 1)
+            expect(page.locator("#trouble")).to_be_hidden()
+            if not told:
+                break  # the server ends first
+            os.kill(process, signal.SIGKILL)
+            expect(page.locator("#live-title")).to_have_text("Played")
+            expect(page.locator("#trouble")).to_contain_text(told)
+            until(lambda: not service.store.workers.alive())
+    expect(page.locator("#live-title")).to_have_text("Played")
+    expect(page.locator("#trouble")).to_contain_text("broke off")
+    page.close()
+
+
+@pytest.mark.parametrize("page", ["phone"], indirect=True)
+def test_long_words_and_numbers_fit(page: Page, service: Service, tmp_path: Path) -> None:
+    page.locator("#prompt").fill("a" * 300)
+    page.locator("[name=enhance]").check()
+    expect(page.locator("#enhanced")).to_contain_text("a" * 300)
+    assert fits(page)
+    page.locator("#listen").click()
+    expect(page.locator("#live-prompt")).to_have_text("a" * 300)
+    assert fits(page)
+    page.locator("#stop").click()
+    write(sine(1.0, 22_050), tmp_path / f"{'n' * 90}.wav")
+    page.locator("#tab-file").click()
+    page.locator("#sound").set_input_files(tmp_path / f"{'n' * 90}.wav")
+    expect(page.locator("#uploaded")).to_contain_text("n" * 90)
+    assert fits(page)
+    picture(page, "long-words")
+    page.locator("#tab-band").click()
+    seed = page.locator("#band [name=seed]")
+    seed.fill(str(2**31 - 1))  # the longest that is drawn
+    assert seed.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert fits(page)
+    picture(page, "long-seed")
 
 
 @pytest.mark.parametrize("page", ["phone"], indirect=True)
@@ -480,9 +639,13 @@ def test_with_a_key(browser: Browser, tmp_path: Path) -> None:
         _, secret = service.store.keys.new("phone")
         page = browser.new_page()
         page.goto(service.url)
-        page.locator("#key").fill("cdz_wrong")
-        page.locator("#unlock button").click()
-        expect(page.locator("#trouble")).to_contain_text("unknown or revoked")
+        expect(page.locator("#unlock")).to_be_visible()
+        expect(page.locator("#trouble")).to_be_hidden()  # nothing is wrong yet
+        for wrong, told in ((f"{secret[:8]}…", "copy"), ("cdz_wrong", "unknown or revoked")):
+            page.locator("#key").fill(wrong)
+            page.locator("#unlock button").click()
+            expect(page.locator("#trouble")).to_contain_text(told)
+            assert page.evaluate("localStorage.length") == 0
         page.locator("#key").fill(secret)
         page.locator("#unlock button").click()
         expect(page.locator("#unlock")).to_be_hidden()

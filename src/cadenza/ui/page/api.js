@@ -9,12 +9,20 @@ export class Problem extends Error {
   }
 }
 
-export const key = () => localStorage.getItem(KEY);
-export const useKey = (value) => localStorage.setItem(KEY, value);
+const SENDABLE = /^[\x21-\x7e]+$/; // in a header
 
-export async function ask(path, { method = "GET", json, body, signal } = {}) {
+export const key = () => localStorage.getItem(KEY);
+
+/** Keep a key that the server takes; another would lock the page at every visit. */
+export async function useKey(value) {
+  if (!SENDABLE.test(value)) throw new Problem("A key has plain letters, digits and signs only, and no spaces: copy the whole of it again.");
+  await ask("/v1/models", { secret: value });
+  localStorage.setItem(KEY, value);
+}
+
+export async function ask(path, { method = "GET", json, body, signal, secret = key() } = {}) {
   const headers = {};
-  if (key()) headers.Authorization = `Bearer ${key()}`;
+  if (secret) headers.Authorization = `Bearer ${secret}`;
   if (json !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {

@@ -5,6 +5,7 @@ import { wav } from "./saving.js";
 
 const LEAD = 0.15; // seconds from the first sound's arrival to its start
 const KEPT = 600; // seconds that can be saved
+const FINE = 1000; // how a WebSocket is closed that has done its work
 
 export class Live {
   /** `on` has begun(seed), steered(wish), refused(message) and ended(problem). */
@@ -22,7 +23,7 @@ export class Live {
     this.socket.binaryType = "arraybuffer";
     this.socket.onopen = () => this.#send(key() ? { ...wish, key: key() } : wish);
     this.socket.onmessage = ({ data }) => (typeof data === "string" ? this.#told(JSON.parse(data)) : this.#play(data));
-    this.socket.onclose = () => this.#end();
+    this.socket.onclose = ({ code }) => this.#end(code);
   }
 
   /** Seconds that have been heard. */
@@ -63,14 +64,14 @@ export class Live {
       this.on.begun(said.seed);
     } else if (said.steered) {
       this.on.steered(said.steered);
-    } else if (said.error && this.rate) {
-      this.on.refused(said.error.message);
     } else if (said.error) {
       this.problem = new Problem(said.error.message);
+      if (this.rate) this.on.refused(said.error.message);
     }
   }
 
   #play(data) {
+    this.problem = null; // it was no reason to end
     const pcm = new Int16Array(data);
     if (this.heard < KEPT) this.kept.push(pcm);
     const length = pcm.length / this.channels;
@@ -88,14 +89,16 @@ export class Live {
     this.heard += buffer.duration;
   }
 
-  #end() {
+  /** Once what has come is heard; whoever leaves without goodbye (`FINE`) was lost. */
+  #end(code) {
     if (this.over) return;
     this.over = true;
     const left = Math.max(0, this.next - this.context.currentTime);
-    const lost = this.rate ? null : new Problem("The server cannot be reached. Is it still running?");
+    const lost = this.rate ? "The music broke off: the server went away." : "The server cannot be reached.";
+    const problem = code === FINE ? null : this.problem ?? new Problem(`${lost} Is it still running?`);
     setTimeout(() => {
       this.context.close();
-      this.on.ended(this.problem ?? lost);
+      this.on.ended(problem);
     }, 1000 * left);
   }
 }

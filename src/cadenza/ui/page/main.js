@@ -1,6 +1,6 @@
 // The page put together: forms to requests, and what comes of them into the list.
 
-import { Problem, get, submit, upload, useKey } from "./api.js";
+import { Problem, get, key, submit, upload, useKey } from "./api.js";
 import { Live } from "./live.js";
 import { spectrum } from "./picture.js";
 import { Pieces, clock, element, hush } from "./pieces.js";
@@ -70,7 +70,7 @@ async function begin() {
 
 document.addEventListener("locked", () => (at("unlock").hidden = false));
 at("unlock").onsubmit = attempt(async () => {
-  useKey(at("key").value.trim());
+  await useKey(at("key").value.trim());
   await begin();
 });
 
@@ -107,29 +107,45 @@ for (const range of document.querySelectorAll(".grid input[type=range]")) {
 // ── What to make ────────────────────────────────────────────────────────────────────────────────
 
 const take = at("take");
+const before = { take: {}, band: {}, loop: {} }; // what is made again: what has no field stays as it was
 
-/** The options of a piece that differ from the server's own. */
+const number = ({ value }) => (value ? Number(value) : null);
+
+/** The options of what is heard at once as well as of a file. */
 function options() {
   const { negative, seed, guidance, temperature, enhance } = take.elements;
+  const { top_k, top_p } = before.take;
   return {
+    top_k,
+    top_p,
     prompt: words(),
     guidance: Number(guidance.value),
     temperature: Number(temperature.value),
     enhance: enhance.checked,
-    ...(negative.value.trim() && { negative: negative.value.trim() }),
-    ...(seed.value && { seed: Number(seed.value) }),
+    negative: negative.value.trim() || null,
+    seed: number(seed),
   };
 }
 
 const make = async (kind, request) => pieces.add(await submit(kind, request));
 
-const takeRequest = () => ({
-  ...options(),
-  duration: Number(take.elements.duration.value),
-  best_of: Number(take.elements.best_of.value) || null,
-  in_time: take.elements.in_time.checked || null,
-  format: take.elements.format.value,
-});
+/** A choice of yes, no, and leaving it to the server. */
+const decided = ({ value }) => (value ? value === "true" : null);
+
+function takeRequest() {
+  const { duration, best_of, in_time, in_key, format } = take.elements;
+  return {
+    ...before.take,
+    beginning: null,
+    melody: null,
+    ...options(),
+    duration: Number(duration.value),
+    best_of: number(best_of),
+    in_time: decided(in_time),
+    in_key: decided(in_key),
+    format: format.value,
+  };
+}
 
 take.onsubmit = attempt(() => make("generate", takeRequest()));
 
@@ -141,31 +157,38 @@ take.elements.enhance.onchange = attempt(async () => {
   hint.textContent = `It will read: ${(await get(`/v1/prompts/enhanced?${query}`)).description}`;
 });
 
-at("instruments").append(
-  ...INSTRUMENTS.map((name) => {
-    const box = element("input", { type: "checkbox", name: "track", value: name, checked: CHOSEN.includes(name) });
+/** Offer the instruments of a band and choose some, of which a band made elsewhere may have others. */
+function offerTracks(names, chosen) {
+  const boxes = names.map((name) => {
+    const box = element("input", { type: "checkbox", name: "track", value: name, checked: chosen.includes(name) });
     return element("label", {}, box, name);
-  }),
-);
+  });
+  at("instruments").replaceChildren(...boxes);
+}
+offerTracks(INSTRUMENTS, CHOSEN);
 
 at("band").onsubmit = attempt(() => {
   const tracks = [...document.querySelectorAll("[name=track]:checked")].map(({ value }) => value);
   const { bars, seed } = at("band").elements;
+  const prompts = Object.entries(before.band.prompts ?? {}).filter(([name]) => tracks.includes(name));
   return make("band", {
+    ...before.band,
     prompt: words(),
     tracks,
+    prompts: prompts.length ? Object.fromEntries(prompts) : null,
     bars: Number(bars.value),
-    ...(seed.value && { seed: Number(seed.value) }),
+    seed: number(seed),
   });
 });
 
 at("loop").onsubmit = attempt(() => {
   const { count, bars, tempo } = at("loop").elements;
   return make("loop", {
+    ...before.loop,
     prompt: words(),
     count: Number(count.value),
     bars: Number(bars.value),
-    ...(tempo.value && { tempo: Number(tempo.value) }),
+    tempo: number(tempo),
   });
 });
 
@@ -177,6 +200,13 @@ function uploaded(made) {
   sound = made;
   at("uploaded").textContent = `${made.name}, ${made.seconds.toFixed(1)} seconds. What shall be done with it?`;
   at("uses").hidden = false;
+}
+
+/** Offer what was sent earlier. */
+async function reuse(id) {
+  at("uses").hidden = true;
+  at("uploaded").textContent = "";
+  uploaded(await get(`/v1/uploads/${id}`));
 }
 
 const receive = attempt(async (event) => {
@@ -204,7 +234,7 @@ at("drop").ondrop = (event) => {
 };
 
 const uses = {
-  beginning: () => make("generate", { ...takeRequest(), in_time: null, beginning: sound.id }),
+  beginning: () => make("generate", { ...takeRequest(), in_time: null, in_key: null, beginning: sound.id }),
   melody: () => make("generate", { ...takeRequest(), melody: sound.id }),
   midi: ({ drums }) => make("midi", { sound: sound.id, drums: drums !== undefined }),
   split: () => make("split", { sound: sound.id, two: at("two").value || null }),
@@ -252,7 +282,8 @@ at("listen").onclick = attempt(() => {
       at("heard").disabled = at("keep").disabled = false;
       at("keep").onclick = attempt(() => {
         const duration = Math.max(1, Math.min(WINDOW, Math.ceil(made.time)));
-        return make("generate", { ...takeRequest(), ...wish, seed, duration });
+        const format = take.elements.format.value;
+        return make("generate", { ...wish, seed, duration, best_of: 1, in_time: false, in_key: false, format });
       });
     },
     steered: (turn) => {
@@ -289,17 +320,38 @@ for (const name of ["guidance", "temperature"]) {
 // ── Again ───────────────────────────────────────────────────────────────────────────────────────
 
 const FORMS = { generate: "take", band: "band", loop: "loop" };
-// Where the seed stands that was drawn.
-const SEEDS = {
-  generate: ["music.json", (recipe) => recipe.sampling.seed],
-  band: ["session.json", (session) => session.seed],
+// In which file it stands how things turned out, and what of that makes the same again: of several
+// takes, the one that was kept.
+const DECIDED = {
+  generate: [
+    "music.json",
+    ({ sampling, in_time, in_key }, asked) => ({
+      seed: sampling.seed,
+      best_of: null,
+      in_time: asked.in_time ?? in_time,
+      in_key: asked.in_key ?? in_key,
+    }),
+  ],
+  band: ["session.json", ({ seed }) => ({ seed })],
 };
 
-/** Fill in the form with what was asked for. */
-async function again({ id, kind, request }) {
-  const form = at(FORMS[kind]);
-  choose(at(`tab-${form.id}`));
+/** What was asked for, with what was left open as it turned out. */
+async function asMade({ id, kind, request }) {
+  if (!DECIDED[kind]) return request;
+  const [file, decisions] = DECIDED[kind];
+  const made = await get(`/v1/jobs/${id}/files/${file}`).catch(() => null);
+  return made ? { ...request, ...decisions(made, request) } : request;
+}
+
+/** Fill in the form so that it makes the same. */
+async function again(job) {
+  const form = at(FORMS[job.kind]);
+  const request = await asMade(job);
+  const source = request.beginning ?? request.melody;
+  before[form.id] = request;
+  choose(at(source ? "tab-file" : `tab-${form.id}`));
   prompt.value = request.prompt;
+  if (request.tracks) offerTracks([...new Set([...request.tracks, ...INSTRUMENTS])], request.tracks);
   for (const [name, value] of Object.entries(request)) {
     const field = form.elements[name];
     if (!field) continue;
@@ -307,14 +359,10 @@ async function again({ id, kind, request }) {
     else field.value = value ?? "";
     field.dispatchEvent(new Event("input"));
   }
-  for (const box of form.querySelectorAll("[name=track]")) box.checked = request.tracks.includes(box.value);
-  if (SEEDS[kind]) {
-    const [file, seedIn] = SEEDS[kind];
-    const made = await get(`/v1/jobs/${id}/files/${file}`).catch(() => null);
-    form.elements.seed.value = made ? seedIn(made) : request.seed ?? "";
-  }
+  if (take.elements.seed.value) at("more").open = true;
   prompt.scrollIntoView({ behavior: "smooth", block: "center" });
   prompt.focus({ preventScroll: true });
+  if (source) await reuse(source);
 }
 
 function goOn(made, job) {
@@ -325,4 +373,7 @@ function goOn(made, job) {
 }
 
 const pieces = new Pieces(at("pieces"), at("none"), at("older"), { again, goOn, trouble, playing: () => live?.stop() });
-begin().catch(trouble);
+begin().catch((error) => {
+  const first = error.status === 401 && !key(); // then it is enough to be asked for one
+  if (!first) trouble(error);
+});

@@ -161,6 +161,12 @@ const mixed = (strips) =>
     .map((words) => words.filter(Boolean).join(" "))
     .join(", ");
 
+// What else than a word or a number stands in a request.
+const IN_WORDS = {
+  strips: mixed,
+  prompts: (own) => Object.entries(own).map(([track, words]) => `${track} “${words}”`).join(", "),
+};
+
 /** Why a take was chosen among others: what was heard in each that was played to its end, the best first. */
 const ranking = (takes, played) =>
   element(
@@ -238,7 +244,7 @@ class Piece {
     const files = job.files.map((file) => button(`↓ ${file.name}`, () => this.download(file)));
     const recipe = Object.entries(job.request)
       .filter(([name, value]) => value !== null && value !== false && !IDS.has(name))
-      .map(([name, value]) => `${name}: ${name === "strips" ? mixed(value) : value}`);
+      .map(([name, value]) => `${name}: ${IN_WORDS[name]?.(value) ?? value}`);
     const asMade = "These are as they were made. To get the mix that you set, save it above.";
     this.buttons.append(
       element(
