@@ -182,6 +182,9 @@ def test_weights_out_of_range(one: Path, weight: float) -> None:
 def test_what_is_no_adapter(one: Path, tiny_text: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="there is no adapter"):
         read_adapters({tmp_path / "nowhere": 1.0})
+    for name in ("~nobody-of-this-name/x", "x" * 5000, "a\0b"):
+        with pytest.raises(ModelNotFound, match="cannot be opened"):
+            read_adapters({name: 1.0})
     with pytest.raises(ModelDamaged, match="lacks adapter_config"):
         read_adapters({tmp_path: 1.0})
 

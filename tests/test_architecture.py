@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "cadenza"
 # Each row may import what stands in the rows before it. A name stands for a file or a folder.
 LAYERS = (
     {"errors"},
-    {"types"},
+    {"types", "tempowords"},
     {
         "delay",
         "noise",
@@ -27,6 +27,7 @@ LAYERS = (
         "framecodec",
         "codecstream",
         "tune",
+        "tokens",
         "files",
         "tags",
         "spectrum",

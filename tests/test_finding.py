@@ -144,6 +144,45 @@ def test_what_arrives_damaged_is_thrown_away(hub: Hub, tmp_path: Path) -> None:
     assert "folder" in ask(REPO, tmp_path, hub.url)
 
 
+def test_a_digest_that_leads_out_of_the_cache_is_refused(hub: Hub, tmp_path: Path) -> None:
+    hub.etags["config.json"] = "../../../../outside"
+    answer = ask(REPO, tmp_path / "home", hub.url)
+    assert answer["error"] == "ModelError" and "'../../../../outside'" in answer["message"]
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert not list(tmp_path.rglob("outside*"))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_getting_a_model_again_mends_it(
+    hub: Hub, tiny_text: Path, tmp_path: Path, name: str
+) -> None:
+    folder = Path(ask(REPO, tmp_path, hub.url)["folder"])
+    blob = (folder / name).resolve()
+    blob.write_bytes(blob.read_bytes()[:-9])
+    hub.asked.clear()
+    clean = {key: value for key, value in os.environ.items() if "OFFLINE" not in key}
+    for _ in range(2):
+        subprocess.run(
+            [sys.executable, "-m", "cadenza", "models", "get", REPO],
+            env=clean | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path)},
+            capture_output=True,
+            check=True,
+        )
+        assert (folder / name).read_bytes() == (tiny_text / name).read_bytes()
+    assert hub.ranges(name) == ["bytes=0-"]
+    assert sum(method == "GET" and "/resolve/" in path for method, path, _ in hub.asked) == 1
+
+
+def test_a_repository_that_lacks_its_own_shards_is_named(hub: Hub, tmp_path: Path) -> None:
+    del hub.files["model.safetensors"], hub.files["pytorch_model.bin"]
+    index = {"weight_map": {"a": "weights-a.safetensors"}}
+    hub.files["model.safetensors.index.json"] = json.dumps(index).encode()
+    hub.files["weights-a.safetensors"] = b"not asked for"
+    answer = ask(REPO, tmp_path, hub.url)
+    assert answer["error"] == "ModelDamaged"
+    assert f"{REPO} itself lacks weights-a.safetensors" in answer["message"]
+
+
 def test_revisions(hub: Hub, tmp_path: Path) -> None:
     assert ask(f"{REPO}@v1", tmp_path, hub.url)["revision"] == COMMIT
     answer = ask(f"{REPO}@v9", tmp_path, hub.url)
@@ -231,6 +270,9 @@ def test_folders(tiny_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("nano@v2", "has no revisions"),
         ("a/b/c", "no folder"),
         ("-/--x..y", "not a name that the hub allows"),
+        ("~nobody-of-this-name/model", "cannot be opened .*home directory"),
+        ("x" * 5000, r"x…' cannot be opened \(File name too long\)"),
+        ("a\0b", "cannot be opened .*null"),
     ],
 )
 def test_unknown_names_are_answered_with_what_there_is(name: str, hint: str) -> None:

@@ -131,7 +131,15 @@ def with_old_names(folder: Path) -> None:
     save_file(old, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-@pytest.mark.parametrize("change", [as_shards, as_pickle, with_old_names])
+def with_leftovers(folder: Path) -> None:
+    """Tables that older versions of transformers stored, too."""
+    tensors = load_file(folder / "model.safetensors")
+    tensors["text_encoder.encoder.embed_tokens.weight"] = tensors["text_encoder.shared.weight"]
+    tensors["decoder.model.decoder.embed_positions.weights"] = np.zeros((2048, 48), np.float32)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("change", [as_shards, as_pickle, with_old_names, with_leftovers])
 def test_other_layouts_load_the_same_weights(
     change: Callable[[Path], None], copy: Path, tiny_text: Path
 ) -> None:
@@ -267,6 +275,18 @@ MISMATCHES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         change_json(config, "decoder", "ffn_dim", value=128),
         ["fc1.weight is [96, 48] in the weights, [128, 48] by config.json"],
     ),
+    "more layers": (
+        change_json(config, "decoder", "num_hidden_layers", value=2),
+        ["no place in the model", "decoder.model.decoder.layers.2."],
+    ),
+    "more blocks": (
+        change_json(config, "text_encoder", "num_layers", value=1),
+        ["no place in the model", "text_encoder.encoder.block.1."],
+    ),
+    "more codec": (
+        change_json(config, "audio_encoder", "num_lstm_layers", value=1),
+        ["no place in the model", "audio_encoder.decoder.layers.1.lstm.bias_hh_l1"],
+    ),
 }
 
 
@@ -309,6 +329,38 @@ def shard_lost_its_index(folder: Path) -> None:
     change_json("model.safetensors.index.json", "weight_map", value=[])(folder)
 
 
+def index_of(weight_map: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / "model.safetensors").unlink()
+        index = {"weight_map": weight_map}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    return change
+
+
+def index_elsewhere(folder: Path) -> None:
+    """The weights are whole, but in another folder, which nobody agreed to."""
+    shutil.copy(folder / "model.safetensors", folder.parent / "elsewhere.safetensors")
+    index_of({"a": str(folder.parent / "elsewhere.safetensors")})(folder)
+
+
+def pickled(content: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / "model.safetensors").unlink()
+        if isinstance(content, bytes):
+            (folder / "pytorch_model.bin").write_bytes(content)
+        else:
+            torch.save(content, folder / "pytorch_model.bin")
+
+    return change
+
+
+def unreadable(folder: Path) -> None:
+    """A file that opens and then cannot be read, as on a broken disk, whoever asks."""
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("/proc/self/mem")
+
+
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
 DAMAGES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "truncated": (truncate("model.safetensors"), ["model.safetensors", "truncated"]),
@@ -330,6 +382,51 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     ),
     "tokenizer": (truncate("tokenizer.json"), ["tokenizer.json", "truncated"]),
     "processor": (truncate("preprocessor_config.json"), ["preprocessor_config.json"]),
+    "no extractor": (
+        change_json("preprocessor_config.json", "feature_extractor", value=None),
+        ["cannot be understood"],
+    ),
+    "generation": (replace("generation_config.json", b"[]"), ["cannot be understood"]),
+    "heads": (
+        change_json(config, "decoder", "num_attention_heads", value=7),
+        ["cannot be understood", "7"],
+    ),
+    "no heads": (
+        change_json(config, "decoder", "num_attention_heads", value=0),
+        ["num_attention_heads of the decoder is 0"],
+    ),
+    "heads below none": (
+        change_json(config, "text_encoder", "num_heads", value=-1),
+        ["num_attention_heads of the text_encoder is -1"],
+    ),
+    "activation": (
+        change_json(config, "decoder", "activation_function", value="foo"),
+        ["cannot be understood", "foo"],
+    ),
+    "another codec": (
+        change_json(config, "audio_encoder", value={"model_type": "dac"}),
+        ["cannot be understood"],
+    ),
+    "another text encoder": (
+        change_json(config, "text_encoder", value={"model_type": "llama"}),
+        ["cannot be understood"],
+    ),
+    "no hop": (
+        change_json(config, "audio_encoder", "upsampling_ratios", value=[8, 5, 4, 0]),
+        ["cannot be understood"],
+    ),
+    "negative size": (
+        change_json(config, "decoder", "hidden_size", value=-48),
+        ["cannot be understood"],
+    ),
+    "index of numbers": (index_of({"a": 5}), ["index.json names 5"]),
+    "index of lists": (index_of({"a": [1]}), ["index.json names [1]"]),
+    "index of nothing": (index_of({"a": None}), ["index.json names None"]),
+    "index elsewhere": (index_elsewhere, ["index.json names '/"]),
+    "pickle keys": (pickled({5: torch.zeros(1)}), ["cannot be understood"]),
+    "page": (pickled(b"<html>404</html>"), ["pytorch_model.bin (16 bytes)", "holds no weights"]),
+    "pickle pointer": (pickled(POINTER), ["pytorch_model.bin", "git lfs pull"]),
+    "unreadable": (unreadable, ["model.safetensors cannot be read"]),
 }
 
 

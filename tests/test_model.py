@@ -178,6 +178,9 @@ def test_two_streams_do_not_disturb_each_other(text: Model) -> None:
 def test_a_stream_refuses_at_once_not_at_its_first_chunk(text: Model) -> None:
     with pytest.raises(OptionError, match="top-k is 65"):
         text.stream("jazz", top_k=65)
+    for times in ({"duration": "10"}, {"duration": 1e308}, {"duration": 1e10}, {"buffer": "2"}):
+        with pytest.raises(OptionError, match=f"{next(iter(times))} must be"):
+            text.stream("jazz", **times)
 
 
 def test_an_error_while_streaming_reaches_the_reader(
@@ -228,6 +231,15 @@ def test_a_beginning_of_any_rate_and_channels_is_kept(
 def test_only_whole_frames_of_a_beginning_count(text: Model) -> None:
     take = text.generate("jazz", duration=0.5, beginning=sine(0.99))
     assert take.codes.frames == 49 + 25
+
+
+def test_every_whole_frame_of_a_beginning_counts(text: Model) -> None:
+    """18560 samples are 29 frames of 640; in seconds times frames a second they are 28.999…"""
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 18_560)).astype(np.float32)
+    for missing, frames in ((0, 29), (1, 28)):
+        start = Audio(noise[:, missing:], 32_000)
+        take = text.generate("jazz", duration=0.5, beginning=start)
+        assert take.codes.frames == frames + 25
 
 
 def test_extending_keeps_what_was_there(text: Model) -> None:
@@ -307,6 +319,12 @@ def test_a_request_does_not_touch_the_model(text: Model) -> None:
     before = text.generate("jazz", duration=0.3, seed=1).codes.sha256
     text.generate("rock", duration=0.3, temperature=0, guidance=9, top_k=1)
     assert text.generate("jazz", duration=0.3, seed=1).codes.sha256 == before
+
+
+@pytest.mark.parametrize("duration", ["10", None, [1], 1j])
+def test_a_duration_is_a_number(duration: object) -> None:
+    with pytest.raises(OptionError, match="duration must be a number of seconds, not "):
+        GenerateRequest("jazz", duration=duration)  # type: ignore[arg-type]
 
 
 def test_a_request_can_be_varied() -> None:

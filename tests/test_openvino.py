@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from cadenza import delay, noise
 from cadenza.checkpoints import load_parts, resolve
 from cadenza.codec import Codec
 from cadenza.engine import Backend, Engine, Request, TorchBackend, alone
-from cadenza.errors import DeviceError, OptionError
+from cadenza.errors import DeviceError, ModelMismatch, OptionError, PromptError
 from cadenza.machine import Machine
 from cadenza.openvino import cache, conversions, load_machine, weights
 from cadenza.openvino.sampling import draw
@@ -365,18 +366,46 @@ def test_a_cache_that_cannot_be_written_is_no_reason_not_to_play(
 
 
 def test_a_full_disk_leaves_nothing_behind(
-    own: Path, tiny_text: Path, monkeypatch: pytest.MonkeyPatch
+    own: Path,
+    tiny_text: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     real = weights.save
 
     def full(path: Path, arrays: weights.Weights) -> None:
-        if path.name.startswith("text"):
-            raise OSError(28, "No space left on device")
-        real(path, arrays)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if path.name.startswith("text"):  # the system then refuses to write on, as on a full disk
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        try:
+            real(path, arrays)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     monkeypatch.setattr(weights, "save", full)
     assert len(states(machine(tiny_text)).cross) > 0
+    assert "cannot be kept" in caplog.text
     assert converted(own) == [] and not list(own.glob(".*.part"))
+
+
+def test_what_there_is_no_graph_for_is_played_by_torch(tiny_text: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "gelu"
+    shutil.copytree(tiny_text, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_encoder"] |= {"feed_forward_proj": "gelu", "dense_act_fn": "gelu"}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert cadenza.load(folder).backend == "torch"
+    for asked in ({"backend": "openvino"}, {"precision": "int8"}):
+        with pytest.raises(ModelMismatch, match="'gelu', which OpenVINO's back end does not know"):
+            cadenza.load(folder, **asked)
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_a_text_may_have_2048_tokens_and_no_more(backend: str, tiny_text: Path) -> None:
+    model = cadenza.load(tiny_text, backend=backend, precision="fp32")
+    assert len(model._condition("jazz " * 2047, None).cross) == 2048  # the last one ends the text
+    with pytest.raises(PromptError, match="the text has 2049 tokens, at most 2048 are read"):
+        model._condition("jazz " * 2048, None)
 
 
 PROGRAM = """

@@ -203,6 +203,35 @@ def test_half_a_character_is_no_text(take: Take, field: str) -> None:
     assert Recipe.from_json(json.dumps(whole)).to_json().encode()
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("melody", {"path": 5, "sha256": ""}),
+        ("continued", {"path": "a.wav", "sha256": None}),
+        ("frames", 10**400),
+        ("frames", 0),
+        ("frames", -5),
+        ("model", {"name": "nano", "revision": None, "sha256": None, "licence": ""}),
+    ],
+)
+def test_values_of_the_wrong_kind_are_no_recipe(take: Take, field: str, value: object) -> None:
+    wrong = dataclasses.asdict(take.recipe) | {field: value}
+    with pytest.raises(RecipeError, match="not a recipe"):
+        Recipe.from_json(json.dumps(wrong))
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "~nobody-of-that-name/x"])
+def test_places_that_cannot_be_are_gone(take: Take, name: str, tmp_path: Path) -> None:
+    fields = dataclasses.asdict(take.recipe) | {"melody": {"path": name, "sha256": "0"}}
+    (tmp_path / "a.json").write_text(json.dumps(fields))
+    with pytest.raises(RecipeError, match="which is gone"):
+        cadenza.verify(tmp_path / "a.json")
+    fields["model"]["adapters"] = [{"path": name, "sha256": "0", "weight": 1.0}]
+    (tmp_path / "a.json").write_text(json.dumps(fields))
+    with pytest.raises(RecipeError, match=r"needs the adapter .* which is gone"):
+        cadenza.verify(tmp_path / "a.json")
+
+
 @settings(deadline=None)  # a busy machine may pause anywhere
 @given(
     st.sampled_from(["model", "frames", "sampling", "prompt", "negative"]),

@@ -18,7 +18,7 @@ from cadenza.audio import resample, to_channels
 from cadenza.checkpoints import Checkpoint, read_adapters, resolve
 from cadenza.devices import choose_device
 from cadenza.engine import Emission, Engine, Request, SharedBackend
-from cadenza.errors import AudioError, DeviceError, OptionError
+from cadenza.errors import AudioError, DeviceError, ModelMismatch, OptionError
 from cadenza.machine import Machine
 from cadenza.request import (
     BUFFER,
@@ -103,8 +103,8 @@ def _machine(checkpoint: Checkpoint, device: str, precision: str, backend: str) 
     if backend == "openvino" or (backend == "auto" and fits):
         try:
             return load_machine(checkpoint, precision)
-        except DeviceError:
-            # A processor that OpenVINO does not know is no reason not to play.
+        except (DeviceError, ModelMismatch):
+            # A processor or a layer that OpenVINO does not know is no reason not to play.
             if backend == "openvino" or precision in ("int8", "int4"):
                 raise
     from cadenza.torch_machine import load_machine as load_on_torch
@@ -417,13 +417,13 @@ class Model:
             return None
         audio = to_channels(resample(sound.audio, self.rate), self.channels)
         # Whole frames only: the codec would fill the last one up with silence.
-        frames = int(audio.duration * self.frame_rate)
+        frames = audio.samples.shape[1] // self._codec.hop
         if frames == 0:
             raise AudioError(
                 f"the beginning lasts {audio.duration:.3f} s, less than one frame of "
                 f"{1 / self.frame_rate:.3f} s: give a longer one"
             )
-        samples = audio.samples[:, : round(frames * self.rate / self.frame_rate)]
+        samples = audio.samples[:, : frames * self._codec.hop]
         return self._codec.encode(Audio(samples, self.rate)).ids
 
     def _take(

@@ -153,8 +153,8 @@ def adapters_of(adapters: Iterable[AdapterIdentity], folder: Path) -> dict[str, 
 
 
 def _find_adapter(added: AdapterIdentity, folder: Path) -> str:
-    places = [Path(added.path).expanduser(), folder / Path(added.path).name]
-    there = [str(place) for place in places if place.is_dir()]
+    places = [Path(os.path.expanduser(added.path)), folder / Path(added.path).name]
+    there = [str(place) for place in places if os.path.isdir(place)]
     if not there:
         raise RecipeError(
             f"the recipe needs the adapter {added.path} (SHA-256 {added.sha256[:12]}…), "
@@ -233,7 +233,7 @@ def _find(source: Source, folder: Path) -> str:
         )
     # As it was written, from there or from the file; beside the file, wherever that went.
     known = (Path(source.path), folder / source.path, folder / Path(source.path).name)
-    places = [place for place in known if place.is_file()]
+    places = [place for place in known if os.path.isfile(place)]
     if not places:
         raise RecipeError(f"the recipe needs {source.path}, which is gone: put it back")
     for place in places:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 
 from cadenza.audio import check_audible, read
 from cadenza.errors import AudioError, OptionError
@@ -20,6 +20,7 @@ MAX_BEGINNING = 120.0  # seconds of a sound to go on from; the codec hears all o
 TOP_K = 250  # MusicGen's own
 BUFFER = 2.0  # seconds that a stream is ahead of its reader at most
 MIN_BUFFER, MAX_BUFFER = 0.1, 60.0
+MAX_STREAM = 1e9  # seconds, thirty years; what is longer has no end
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,8 @@ class GenerateRequest:
     in_key: bool | None = None  # likewise transpose it to the key, by what a critic hears
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.duration) and 0 < self.duration <= MAX_SECONDS):
+        _check_number("duration", self.duration)
+        if not 0 < self.duration <= MAX_SECONDS:
             raise OptionError(
                 f"duration must be above 0 and at most {MAX_SECONDS:.0f} s, not {self.duration}"
             )
@@ -150,12 +152,24 @@ def check_stream(duration: float | None, buffer: float) -> None:
     """Refuse what no stream can last or keep ahead.
 
     Raises:
-        OptionError: a duration that is not above 0, a buffer outside 0.1 to 60 s.
+        OptionError: a duration that is not above 0 and at most 1e9 s, a buffer outside 0.1 to
+            60 s.
     """
-    if duration is not None and not (math.isfinite(duration) and duration > 0):
-        raise OptionError(f"duration must be above 0 s, or left out for no end, not {duration}")
+    _check_number("buffer", buffer)
+    if duration is not None:
+        _check_number("duration", duration)
+        if not 0 < duration <= MAX_STREAM:
+            raise OptionError(
+                f"duration must be above 0 s and at most {MAX_STREAM:g}, or left out for no end, "
+                f"not {duration}"
+            )
     if not MIN_BUFFER <= buffer <= MAX_BUFFER:
         raise OptionError(f"buffer must be from {MIN_BUFFER} to {MAX_BUFFER:.0f} s, not {buffer}")
+
+
+def _check_number(name: str, value: object) -> None:
+    if not isinstance(value, Real):
+        raise OptionError(f"{name} must be a number of seconds, not {value!r}")
 
 
 def new_seed() -> int:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from cadenza.tokens import check_tokens
 from cadenza.types import FloatArray
 
 
@@ -23,10 +24,14 @@ def text_states(
     """``[S, D]``, one state a token. ``None`` is one zero state, as in audiocraft; T5("") is not.
 
     Source: the head of ``MusicgenForConditionalGeneration.forward``.
+
+    Raises:
+        PromptError: a text of too many tokens.
     """
     if text is None:
         return np.zeros((1, cast(Any, model).config.decoder.hidden_size), np.float32)
     ids = torch.tensor([tokenizer(text).input_ids], device=model.device)
+    check_tokens(ids.shape[1])
     encoded = cast(Any, model).text_encoder(input_ids=ids).last_hidden_state
     return projected(getattr(model, "enc_to_dec_proj", None), encoded[0])
 

@@ -218,8 +218,9 @@ class ModelIdentity:
         Raises:
             TypeError: fields that are missing or of another kind.
         """
-        if not isinstance(fields, Mapping) or not isinstance(fields.get("name"), str):
-            raise TypeError(f"a model has a name, not {fields!r:.80}")
+        named = isinstance(fields, Mapping) and {"name", "sha256", "licence"} <= fields.keys()
+        if not named or not all(isinstance(fields[text], str) for text in ("name", "sha256")):
+            raise TypeError(f"a model has a name, a SHA-256 and a licence, not {fields!r:.80}")
         adapters = tuple(AdapterIdentity(**adapter) for adapter in fields.get("adapters", ()))
         return cls(**{**fields, "adapters": adapters})
 
@@ -231,7 +232,12 @@ class Source:
     path: str
     sha256: str  # of the samples as float32, [C, N]
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, str) or not isinstance(self.sha256, str):
+            raise TypeError(f"a sound has a path and a SHA-256, not {self}")
 
+
+MAX_FRAMES = 10**9  # of a recipe; far more than anything ever made has
 _TEXTS = ("prompt", "text", "negative")  # of a recipe
 
 
@@ -282,8 +288,10 @@ class Recipe:
             for name in _TEXTS:
                 (fields[name] or "").encode()  # half of a character is no text
             fields["frames"] = operator.index(fields["frames"])
+            if not 0 < fields["frames"] <= MAX_FRAMES:
+                raise ValueError(f"nothing has {fields['frames']:.3g} frames")
             fields["model"] = ModelIdentity.from_dict(fields["model"])
             fields["sampling"] = Sampling(**fields["sampling"])
             return cls(**fields)
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
             raise RecipeError(f"this is not a recipe of Cadenza: {error}") from error

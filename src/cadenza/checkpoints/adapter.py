@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cadenza.checkpoints.layout import existing
 from cadenza.errors import ModelDamaged, ModelMismatch, ModelNotFound, OptionError
 from cadenza.types import AdapterIdentity, ModelIdentity
 
@@ -111,8 +112,8 @@ def _read(path: str, weight: float) -> Adapter:
         raise OptionError(
             f"the weight of an adapter is from 0 to {MAX_WEIGHT:g}, not {weight:g}: {path}"
         )
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
+    folder = existing(path)
+    if folder is None or not folder.is_dir():
         raise ModelNotFound(f"there is no adapter {path}: give a folder of cadenza finetune")
     if missing := [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]:
         raise ModelDamaged(f"{path} is no adapter, it lacks {' and '.join(missing)}")

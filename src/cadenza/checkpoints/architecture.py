@@ -12,6 +12,7 @@ each other before any weight is loaded.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -80,20 +81,22 @@ def describe(folder: Path) -> Architecture:
     Raises:
         ModelDamaged: files that are no MusicGen checkpoint, truncated, or unsafe to open.
     """
-    config, model_class = read_config(folder)
-    shapes = layout.read_shapes(folder)
-    melody = config.model_type == "musicgen_melody"
-    checks = [
-        *_fits(config, shapes),
-        *_processing(config, layout.read_processor(folder), folder / layout.TOKENIZER),
-        *_weights(config, model_class, shapes),
-    ]
-    return Architecture(
-        family="melody" if melody else "text",
-        channels=config.decoder.audio_channels,
-        stages=tuple(_stages(config, shapes)),
-        checks=tuple(checks),
-    )
+    with layout.understood(folder):
+        config, model_class = read_config(folder)
+        _check_sizes(config)
+        shapes = layout.read_shapes(folder)
+        melody = config.model_type == "musicgen_melody"
+        checks = [
+            *_fits(config, shapes),
+            *_processing(config, layout.read_processor(folder), folder / layout.TOKENIZER),
+            *_weights(config, model_class, shapes),
+        ]
+        return Architecture(
+            family="melody" if melody else "text",
+            channels=config.decoder.audio_channels,
+            stages=tuple(_stages(config, shapes)),
+            checks=tuple(checks),
+        )
 
 
 def read_config(folder: Path) -> tuple[Any, type[PreTrainedModel]]:
@@ -119,13 +122,21 @@ def read_config(folder: Path) -> tuple[Any, type[PreTrainedModel]]:
             f"{', '.join(map(repr, classes))}: choose a MusicGen checkpoint"
         )
     config_class, model_class = classes[kind]
-    try:
-        with quiet():
-            return config_class.from_dict(content), model_class
-    except Exception as error:  # the file decides which class of which package complains
-        raise ModelDamaged(
-            f"{folder / layout.CONFIG} cannot be understood: {error}. Fetch the checkpoint again"
-        ) from error
+    with layout.understood(folder / layout.CONFIG), quiet():
+        return config_class.from_dict(content), model_class
+
+
+def _check_sizes(config: Any) -> None:
+    """Refuse sizes that transformers takes below 1, though nothing can be computed with them."""
+    for part, size in (
+        ("text_encoder", "num_attention_heads"),
+        ("decoder", "num_attention_heads"),
+        ("audio_encoder", "sampling_rate"),
+        ("audio_encoder", "hop_length"),
+    ):
+        value = getattr(getattr(config, part), size)
+        if value < 1:
+            raise ValueError(f"{size} of the {part} is {value}")
 
 
 def _compare(what: str, left: str, one: float, right: str, other: float) -> Check:
@@ -237,6 +248,14 @@ def _processing(config: Any, processor: dict[str, Any], tokenizer_file: Path) ->
     return checks
 
 
+# A layer that config.json does not ask for. A single tensor more may be a leftover of training or
+# of an older layout.
+_LAYER = re.compile(
+    r"(?:audio_encoder\.\w+\.(?:layers|blocks)|decoder\.model\.decoder\.layers"
+    r"|text_encoder\.encoder\.block)\.\d+\.(?:lstm\.\w+)?"  # torch numbers these by a suffix
+)
+
+
 def _weights(
     config: Any, model_class: type[PreTrainedModel], shapes: dict[str, Shape]
 ) -> list[Check]:
@@ -246,6 +265,10 @@ def _weights(
     with quiet(), torch.device("meta"):
         model = model_class(config)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    layers = {found[0] for name in expected if (found := _LAYER.match(name))}
+    surplus = sorted(
+        name for name in shapes if (found := _LAYER.match(name)) and found[0] not in layers
+    )
     for name, twin in model.all_tied_weights_keys.items():
         if name not in shapes or twin not in shapes:
             expected.pop(name if name not in shapes else twin, None)
@@ -259,6 +282,12 @@ def _weights(
             ModelDamaged if missing else None,
         )
     ]
+    if surplus:
+        detail = (
+            f"{len(surplus)} tensors in the weights have no place in the model that config.json "
+            f"describes, the first is {surplus[0]}"
+        )
+        checks.append(Check("surplus", detail, ModelMismatch))
     wrong = [name for name in expected if shapes.get(name, expected[name]) != expected[name]]
     if wrong:
         detail = (

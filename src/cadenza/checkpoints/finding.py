@@ -52,7 +52,11 @@ class ListedModel:
 
 
 def resolve(
-    name: str | os.PathLike[str], *, offline: bool = False, progress: hub.Progress | None = None
+    name: str | os.PathLike[str],
+    *,
+    offline: bool = False,
+    progress: hub.Progress | None = None,
+    repair: bool = False,
 ) -> Checkpoint:
     """Find a model, and bring it from the hub if it is not here and that is allowed.
 
@@ -62,6 +66,7 @@ def resolve(
             ``./small`` is the folder.
         offline: never ask the hub. ``CADENZA_OFFLINE=1`` and ``HF_HUB_OFFLINE=1`` say the same.
         progress: called with bytes done and bytes in all; without it a terminal shows a bar.
+        repair: read all of what the hub's cache holds, and fetch anew what is damaged.
 
     Raises:
         ModelNotFound: not here and not to be had; within 2 s if the hub cannot be reached.
@@ -74,14 +79,14 @@ def resolve(
     if base == BUNDLED:
         return _bundled(name)
     if base in CATALOGUE:
-        return _from_hub(name, str(CATALOGUE[base].repo), revision or None, offline, progress)
-    folder = Path(name).expanduser()
-    if name and folder.exists():
+        repo = str(CATALOGUE[base].repo)
+        return _from_hub(name, repo, revision or None, offline, progress, repair)
+    if name and (folder := layout.existing(name)):
         return _local(name, folder.resolve())
     if _HUB_ID.fullmatch(base) and not base.startswith("."):
-        return _from_hub(name, base, revision or None, offline, progress)
+        return _from_hub(name, base, revision or None, offline, progress, repair)
     if os.sep in name or name.startswith(("~", ".")):
-        raise ModelNotFound(f"there is no folder {folder}: check the path")
+        raise ModelNotFound(f"there is no folder {name}: check the path")
     close = difflib.get_close_matches(base, CATALOGUE, n=1)
     hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(CATALOGUE)}."
     raise ModelNotFound(
@@ -114,16 +119,24 @@ def _bundled(name: str) -> Checkpoint:
 def _local(name: str, folder: Path) -> Checkpoint:
     if not folder.is_dir():
         raise ModelNotFound(f"{folder} is a file: give the folder that it lies in")
-    if missing := layout.missing_files(folder):
+    with layout.understood(folder):
+        names, missing = os.listdir(folder), layout.missing_files(folder)
+        licence = _licence(folder)
+    if missing:
         raise ModelDamaged(
-            f"{folder} lacks {', '.join(missing)}{_audiocraft(os.listdir(folder))}: "
+            f"{folder} lacks {', '.join(missing)}{_audiocraft(names)}: "
             "a checkpoint needs config.json, tokenizer.json and its weights"
         )
-    return Checkpoint(name, folder, None, _licence(folder))
+    return Checkpoint(name, folder, None, licence)
 
 
 def _from_hub(
-    name: str, repo: str, revision: str | None, offline: bool, progress: hub.Progress | None
+    name: str,
+    repo: str,
+    revision: str | None,
+    offline: bool,
+    progress: hub.Progress | None,
+    repair: bool,
 ) -> Checkpoint:
     def choose(names: Collection[str]) -> list[str]:
         chosen = layout.needed_files(names)
@@ -136,6 +149,8 @@ def _from_hub(
         return chosen
 
     folder = hub.cached(repo, revision)
+    if folder is not None and repair:
+        hub.drop_damaged(folder)
     if folder is None or layout.missing_files(folder):
         try:
             if offline:
@@ -149,6 +164,11 @@ def _from_hub(
                 f"Fetch it with `cadenza models get {name}` when the hub is in reach, or give the "
                 f"folder of a copy; the bundled model needs no download: {BUNDLED}"
             ) from why
+        if missing := layout.missing_files(folder):
+            raise ModelDamaged(
+                f"{repo} itself lacks {', '.join(missing)}: ask for another revision, or tell "
+                "its owner"
+            )
     known = {entry.repo: entry.licence for entry in CATALOGUE.values()}
     return Checkpoint(name, folder, folder.name, known.get(repo) or _licence(folder))
 

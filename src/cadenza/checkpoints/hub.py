@@ -51,6 +51,35 @@ def cached(repo: str, revision: str | None, file: str = "config.json") -> Path |
     return Path(found).parent if isinstance(found, str) else None
 
 
+def drop_damaged(folder: Path) -> None:
+    """Remove those files of a cached repository that are not what their digest says.
+
+    Raises:
+        OutputError: a file that cannot be read or removed.
+    """
+    try:
+        for link in folder.iterdir():
+            blob = link.resolve()
+            if blob.parent.name == "blobs" and blob.is_file() and not _intact(blob, blob.name):
+                blob.unlink()
+                link.unlink()
+    except OSError as error:
+        raise OutputError(f"the cache folder {folder} cannot be mended: {error}") from error
+
+
+def _intact(file: Path, digest: str) -> bool:
+    """Whether a file is what its digest says: the SHA-256 of large ones, the SHA-1 of small ones,
+    most often git's, which counts a header in. Any other digest says nothing here."""
+    with file.open("rb") as content:
+        if re.fullmatch(r"[0-9a-f]{64}", digest):
+            return hashlib.file_digest(content, "sha256").hexdigest() == digest
+        if re.fullmatch(r"[0-9a-f]{40}", digest):
+            data = content.read()
+            header = b"blob %d\0" % len(data)
+            return digest in (hashlib.sha1(kind + data).hexdigest() for kind in (header, b""))
+    return True
+
+
 def check_reachable() -> None:
     """Ask the hub for anything at all.
 
@@ -164,6 +193,8 @@ def _bring(
         sent = get_hf_file_metadata(url, timeout=STALL_SECONDS)
         if sent.etag is None or sent.size is None:
             raise ModelError(f"{url} tells neither digest nor size, so it cannot be checked")
+        if not re.fullmatch(r"[0-9A-Za-z-]+", sent.etag):  # it becomes the name of a file
+            raise ModelError(f"{url} has the digest {sent.etag!r}, which is none: ask another hub")
         blob, part = blobs / sent.etag, blobs / f"{sent.etag}.part"
         with WeakFileLock(blobs / f"{sent.etag}.lock"):
             if not blob.exists():
@@ -220,11 +251,8 @@ def _transfer(url: str, part: Path, size: int, meter: _Meter) -> None:
 
 def _verify(part: Path, etag: str, size: int, name: str) -> None:
     """Large files are named by their SHA-256; the small ones by git, which says no more here."""
-    whole = part.stat().st_size == size
-    if whole and re.fullmatch(r"[0-9a-f]{64}", etag):
-        with part.open("rb") as content:
-            whole = hashlib.file_digest(content, "sha256").hexdigest() == etag
-    if not whole:
+    sha256 = len(etag) == 64
+    if part.stat().st_size != size or (sha256 and not _intact(part, etag)):
         part.unlink()
         raise ModelDamaged(f"{name} did not arrive as it was sent: run it again")
 

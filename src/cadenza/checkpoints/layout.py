@@ -6,11 +6,12 @@ import hashlib
 import json
 import re
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cadenza.errors import ModelDamaged
+from cadenza.errors import CadenzaError, ModelDamaged, ModelNotFound
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -27,7 +28,45 @@ _BESIDE_THE_WEIGHTS = (
     "README.md",  # names the licence
 )
 
+MAX_SHOWN = 100  # characters of a name in a message
+
 Shape = tuple[int, ...]
+
+
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Any error that reading ``path`` ends in, of whichever package, is damage.
+
+    Raises:
+        ModelDamaged: what went wrong; other errors of Cadenza pass as they are.
+    """
+    try:
+        yield
+    except (CadenzaError, MemoryError):
+        raise
+    except Exception as error:  # the file decides which class of which package complains
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelDamaged(
+            f"{path} cannot be understood: {why}. Fetch the checkpoint again"
+        ) from error
+
+
+def existing(name: str) -> Path | None:
+    """The file or folder that a person means by ``name``; ``None`` if there is none.
+
+    Raises:
+        ModelNotFound: a name that cannot be one, or a place that may not be looked into.
+    """
+    try:
+        path = Path(name).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such home, no text
+        shown = name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…"
+        why = getattr(error, "strerror", None) or error
+        raise ModelNotFound(f"{shown!r} cannot be opened ({why}): check the path") from error
+    return path
 
 
 def weight_files(names: Collection[str]) -> list[str]:
@@ -51,15 +90,27 @@ def tensor_files(folder: Path) -> list[Path]:
     """The files that hold the tensors, without an index.
 
     Raises:
-        ModelDamaged: an index that cannot be read.
+        ModelDamaged: an index that cannot be read, or that leads out of the folder.
     """
     found = weight_files(_names(folder))
     if found and found[0].endswith(".index.json"):
         weight_map = read_json(folder / found[0]).get("weight_map")
         if not isinstance(weight_map, dict):
             raise ModelDamaged(f"{folder / found[0]} has no weight_map: fetch the checkpoint again")
-        found = sorted(set(weight_map.values()))
+        found = _plain_names(folder / found[0], weight_map)
     return [folder / name for name in found]
+
+
+def _plain_names(index: Path, weight_map: dict[str, object]) -> list[str]:
+    """The files beside an index that it names, sorted."""
+    names = set()
+    for name in weight_map.values():
+        if not isinstance(name, str) or name != Path(name).name:
+            raise ModelDamaged(
+                f"{index} names {name!r}, which is no file beside it: fetch the checkpoint again"
+            )
+        names.add(name)
+    return sorted(names)
 
 
 def missing_files(folder: Path) -> list[str]:
@@ -122,6 +173,9 @@ def fingerprint(folder: Path) -> str:
 
     A file in the hub's cache is a link to one that is named by its digest, so that nothing has to
     be read; any other is read once.
+
+    Raises:
+        ModelDamaged: a file that cannot be read.
     """
     digests = sorted(_digest(file) for file in tensor_files(folder))
     if len(digests) == 1:
@@ -142,8 +196,11 @@ def _digest(file: Path) -> str:
     stored = file.resolve()
     if stored.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", stored.name):
         return stored.name
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(file, error) from error
 
 
 def _safe(file: Path) -> dict[str, Shape]:
@@ -168,6 +225,8 @@ def _pickled(file: Path) -> dict[str, Shape]:
         )
         return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     except pickle.UnpicklingError as error:
+        if not _is_pickle(file):
+            raise _damaged(file, error) from error
         raise ModelDamaged(
             f"{file} holds more than weights and could run code when opened, so it stays closed: "
             "use a checkpoint with safetensors"
@@ -176,12 +235,26 @@ def _pickled(file: Path) -> dict[str, Shape]:
         raise _damaged(file, error) from error
 
 
-def _damaged(file: Path, error: Exception) -> ModelDamaged:
+def _is_pickle(file: Path) -> bool:
     with file.open("rb") as content:
-        pointer = content.read(64).startswith(b"version https://git-lfs")
+        return zipfile.is_zipfile(file) or content.read(1) == b"\x80"
+
+
+def _damaged(file: Path, error: Exception) -> ModelDamaged:
+    try:
+        with file.open("rb") as content:
+            pointer = content.read(64).startswith(b"version https://git-lfs")
+        size = file.stat().st_size
+    except OSError as unreadable:
+        return _unreadable(file, unreadable)
     if pointer:
         return ModelDamaged(f"{file} is a git-lfs pointer, not the weights: run `git lfs pull`")
-    size = file.stat().st_size
     return ModelDamaged(
         f"{file} ({size:,} bytes) is truncated or holds no weights: fetch it again ({error})"
+    )
+
+
+def _unreadable(file: Path, error: OSError) -> ModelDamaged:
+    return ModelDamaged(
+        f"{file} cannot be read ({error.strerror or error}): check the disk, and who may read it"
     )

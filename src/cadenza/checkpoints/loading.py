@@ -10,7 +10,6 @@ from cadenza.checkpoints.adapter import merge
 from cadenza.checkpoints.architecture import describe, read_config
 from cadenza.checkpoints.finding import Checkpoint
 from cadenza.checkpoints.quiet import quiet
-from cadenza.errors import ModelDamaged
 from cadenza.types import ModelIdentity
 
 if TYPE_CHECKING:
@@ -60,19 +59,14 @@ def load_parts(checkpoint: Checkpoint, *, device: str | torch.device, dtype: tor
     loader: Any = type(
         model_class.__name__, (model_class,), {"_keep_in_fp32_modules_strict": _IN_FULL_PRECISION}
     )
-    try:
-        with quiet():
-            model: Any = loader.from_pretrained(
-                folder,
-                config=config,
-                dtype=dtype,
-                use_safetensors=layout.tensor_files(folder)[0].suffix == ".safetensors",
-                local_files_only=True,
-            )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ModelDamaged(
-            f"{folder} cannot be loaded: {error}. Fetch the checkpoint again"
-        ) from error
+    with layout.understood(folder), quiet():
+        model: Any = loader.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            use_safetensors=layout.tensor_files(folder)[0].suffix == ".safetensors",
+            local_files_only=True,
+        )
     model.__class__ = model_class
     merge(model, checkpoint.adapters)
     return Parts(

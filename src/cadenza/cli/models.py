@@ -65,14 +65,14 @@ o.list_by_default(app, list_)
 
 @app.command()
 def get(name: Name, as_json: o.Json = False) -> None:
-    """Fetch a model into the cache, unless it is there; a broken download goes on."""
+    """Fetch a model into the cache, or what is missing or damaged of it there."""
     from cadenza.checkpoints import CATALOGUE, resolve, terms
 
     entry = CATALOGUE.get(name.partition("@")[0])
     if entry is not None and not as_json:
         showing.note(f"the weights of {entry.name} are {terms(entry.licence)}")
     with showing.progress(f"fetching {name}", as_json) as progress:
-        checkpoint = resolve(name, progress=progress)
+        checkpoint = resolve(name, progress=progress, repair=True)
     if as_json:
         print(
             json.dumps(dataclasses.asdict(checkpoint.identity) | {"folder": str(checkpoint.folder)})

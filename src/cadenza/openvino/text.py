@@ -17,9 +17,8 @@ from cadenza.errors import ModelMismatch
 from cadenza.openvino.graph import Graph, Node
 from cadenza.openvino.runtime import compiled
 from cadenza.openvino.weights import Array, Weights, as_array, product
+from cadenza.tokens import MAX_TOKENS, check_tokens
 from cadenza.types import FloatArray
-
-MAX_TOKENS = 2048  # that relative positions are kept for; a prompt of 10 kB has fewer
 
 
 def text_weights(model: Any, precision: str) -> Iterator[dict[str, Array]]:
@@ -109,10 +108,15 @@ class Reader:
         self._width = width
 
     def read(self, text: str | None) -> FloatArray:
-        """``[S, D]``, one state a token; ``None`` is one zero state (see :mod:`cadenza.states`)."""
+        """``[S, D]``, one state a token; ``None`` is one zero state (see :mod:`cadenza.states`).
+
+        Raises:
+            PromptError: a text of too many tokens.
+        """
         if text is None:
             return np.zeros((1, self._width), dtype=np.float32)
         ids = np.array(self._tokenizer.encode(text).ids, dtype=np.int64)
+        check_tokens(len(ids))
         return np.array(self._request.infer({"ids": ids})["states"])
 
 

@@ -77,10 +77,18 @@ def to_bf16(values: FloatArray) -> Array:
 
 
 def save(path: Path, weights: Weights) -> None:
-    """Write all arrays into one file."""
+    """Write all arrays into one file.
+
+    Raises:
+        OSError: no room, or a place that cannot be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    save_file({name: np.ascontiguousarray(a) for name, a in weights.items()}, path)
+    try:
+        save_file({name: np.ascontiguousarray(a) for name, a in weights.items()}, path)
+    except SafetensorError as error:  # what a full disk is to safetensors
+        raise OSError(str(error)) from error
 
 
 class Mapped(dict[str, Array]):
