@@ -9,15 +9,20 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
 import cadenza
 from cadenza.audio import read, soft_limit, within_full_scale, write
-from cadenza.client import Client
+from cadenza.client import TRIES, Client
 from cadenza.errors import (
     AccessDenied,
+    AudioError,
+    Busy,
     CadenzaError,
     Cancelled,
     OptionError,
@@ -25,12 +30,13 @@ from cadenza.errors import (
     Unavailable,
     rebuilt,
 )
+from cadenza.jobs.decoding import decode
 from cadenza.model import Model
-from cadenza.request import GenerateRequest
+from cadenza.request import GenerateRequest, fingerprint
 from cadenza.studio.audition import SHORTLIST
 from tests.command import run
 from tests.nursery import Nursery
-from tests.service import Service, serving, until
+from tests.service import PATIENCE, Service, serving, until
 from tests.sounds import sine
 
 
@@ -153,6 +159,80 @@ def test_what_progress_raises_cancels(client: Client, service: Service) -> None:
     owner = service.store.keys.all()[-1].id
     until(lambda: not service.store.queue.history(owner, states=["running"]))
     assert service.store.queue.history(owner)[0].state == "cancelled"
+
+
+def test_a_batch_that_cannot_be_asked_for_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cadenza.client.time", SimpleNamespace(sleep=lambda _: None))
+    with serving(tmp_path, open_jobs=2) as full:
+        with pytest.raises(Busy, match="2 of your jobs"):
+            Client(full.url).generate_batch([GenerateRequest("x", seed=n) for n in range(3)])
+        states = [job.state for job in full.store.queue.history("everybody")]
+    assert states == ["cancelled", "cancelled"]
+
+
+def test_a_job_is_followed_over_any_number_of_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cadenza.client.PAUSE", 0.0)
+    with serving(tmp_path) as service:
+        client, queue = Client(service.url), service.store.queue
+        id = client.submit("generate", {"prompt": "x"})
+        job = queue.lease("w")
+        assert job is not None
+        events, cuts = client._events, iter(range(3 * TRIES))
+
+        def cut(id: str) -> Iterator[dict[str, Any]]:
+            yield next(events(id))
+            if next(cuts, None) is None:
+                queue.finish(job, "done")
+            raise httpx.ReadError("a proxy does not let it last")
+
+        monkeypatch.setattr(client, "_events", cut)
+        assert client.wait(id)["state"] == "done"
+
+        def nothing(id: str) -> Iterator[dict[str, Any]]:
+            raise httpx.ReadError("no news at all")
+
+        monkeypatch.setattr(client, "_events", nothing)
+        with pytest.raises(Unavailable, match="went away"):
+            client.wait(id)
+
+
+def test_a_file_is_sent_as_it_is(tmp_path: Path) -> None:
+    song = write(sine(30.0, 44_100), tmp_path / "song.mp3")
+    with serving(tmp_path / "service", upload_bytes=2 * song.stat().st_size) as service:
+        client, uploads = Client(service.url), service.store.uploads
+        id = client.upload(song)
+        assert uploads.get(id, "everybody").name == "song.mp3"
+        assert uploads.sound(id, "everybody").source.sha256 == fingerprint(read(song))
+        for path in (song, str(song)):
+            wish = client._wish(GenerateRequest("x", beginning=path))
+            assert uploads.get(wish["beginning"], "everybody").seconds == pytest.approx(30, abs=0.1)
+        with pytest.raises(AudioError, match=r"absent\.wav cannot be read: No such file"):
+            client.upload(tmp_path / "absent.wav")
+
+
+def test_a_sound_is_sent_once_however_long_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cadenza.client.DECODING_SECONDS", 0.2)
+    monkeypatch.setattr("cadenza.client.PAUSE", 0.0)
+    waited, decoded = threading.Event(), []
+
+    def slow(*given: Any) -> dict[str, Any]:
+        decoded.append(given)
+        waited.wait(PATIENCE)
+        return decode(*given)
+
+    monkeypatch.setattr("cadenza.jobs.uploads.decode", slow)
+    with serving(tmp_path) as service:
+        with pytest.raises(Unavailable, match="timed out"):
+            Client(service.url).upload(sine(0.5))
+        waited.set()
+        until(lambda: list((tmp_path / "uploads").iterdir()))
+    assert len(decoded) == 1
 
 
 def test_streams_are_heard_and_steered(client: Client, torch_nano: Model, service: Service) -> None:

@@ -22,6 +22,28 @@ def test_first_come_first_served() -> None:
     assert scheduler.running == [2, 3]
 
 
+def test_what_is_heard_live_has_rows_of_its_own() -> None:
+    scheduler = Scheduler(max_rows=6, kept_rows=2)
+    for number in range(3):
+        scheduler.add(number, 2)
+    assert scheduler.admit() == [0, 1]  # and 2 waits, though there are rows
+    scheduler.add(3, 2, live=True)
+    assert scheduler.admit() == [3]
+    scheduler.add(4, 2, live=True)
+    assert scheduler.admit() == []
+    scheduler.remove(0)
+    assert scheduler.admit() == [4]  # live is first, in whichever rows are free
+    scheduler.remove(3)
+    assert scheduler.admit() == [2]
+    with pytest.raises(OptionError, match=r"needs 5 rows.*has 4"):
+        scheduler.add(5, 5)
+    scheduler.add(6, 5, live=True)
+    scheduler.remove(6)
+    for number in (1, 2, 4):
+        scheduler.remove(number)
+    assert scheduler.idle
+
+
 def test_a_waiting_request_can_be_removed() -> None:
     scheduler = Scheduler(max_rows=1)
     scheduler.add(1, 1)
@@ -37,6 +59,8 @@ def test_what_can_never_run_is_refused() -> None:
         Scheduler(max_rows=2).add(1, 4)
     with pytest.raises(OptionError, match="not 0"):
         Scheduler(max_rows=0)
+    with pytest.raises(OptionError, match="not 0"):
+        Scheduler(max_rows=2, kept_rows=2)
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=30), st.integers(4, 8))

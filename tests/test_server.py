@@ -19,6 +19,7 @@ import pytest
 from websockets.sync.client import connect
 
 from cadenza.audio import encode, pcm16, resample, soft_limit, within_full_scale
+from cadenza.jobs.decoding import COMMAND
 from cadenza.jobs.queue import DONE
 from cadenza.jobs.store import Store
 from cadenza.model import Model
@@ -254,6 +255,53 @@ def test_an_upload_that_is_too_large_or_breaks_off(tmp_path: Path) -> None:
         assert client.get("/healthz").status_code == 200
 
 
+def test_a_disk_that_is_full_is_not_the_sounds_fault(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    little = ["sh", "-c", 'ulimit -f 100; exec "$@"', "sh"]  # half-kilobytes that a file may have
+    monkeypatch.setattr("cadenza.jobs.decoding.COMMAND", [*little, *COMMAND])
+    answer = client.post("/v1/uploads", content=encode(sine(2.0, 32_000), "flac"))
+    assert_problem(answer, 507, "its disk is full")
+
+
+def test_the_place_for_uploads_holds_when_they_come_together(tmp_path: Path) -> None:
+    sound = encode(sine(1.0, 32_000), "flac")  # 128 kB decoded
+    with serving(tmp_path, keys=True, uploads_bytes=300_000) as service:
+        _, secret = service.store.keys.new("many")
+
+        def send(_: int) -> httpx.Response:
+            with service.client(secret) as client:
+                return client.post("/v1/uploads", content=sound)
+
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(send, range(4)))
+        kept = [answer.json()["id"] for answer in answers if answer.status_code == 201]
+        for answer in answers:
+            if answer.status_code != 201:
+                assert_problem(answer, 429, "fill their place of 300000 bytes")
+        assert len(kept) == 2
+        assert {place.stem for place in (tmp_path / "uploads").iterdir()} == {*kept}
+
+
+def test_uploads_under_way_are_counted(tmp_path: Path) -> None:
+    sound = encode(sine(0.5, 32_000), "flac")
+    with serving(tmp_path, keys=True, uploads=1) as service:
+        (_, anna), (_, boris) = service.store.keys.new("anna"), service.store.keys.new("boris")
+        host, port = service.url.removeprefix("http://").split(":")
+        with (
+            socket.create_connection((host, int(port))) as raw,
+            service.client(anna) as hers,
+            service.client(boris) as his,
+        ):
+            head = f"Host: localhost\r\nAuthorization: Bearer {anna}\r\nContent-Length: 90000"
+            raw.sendall(f"POST /v1/uploads HTTP/1.1\r\n{head}\r\n\r\n".encode())
+            until(lambda: list(service.store.folder.incoming.iterdir()))
+            assert_problem(hers.post("/v1/uploads", content=sound), 429, "1 of your uploads")
+            assert his.post("/v1/uploads", content=sound).status_code == 201
+            raw.close()
+            until(lambda: hers.post("/v1/uploads", content=sound).status_code == 201)
+
+
 # ── Streams ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -426,6 +474,17 @@ def test_limits_of_one_key(guarded: Service) -> None:
         assert_problem(client.post("/v1/jobs", json=high), 422, "priority 0 at most")
 
 
+def test_a_key_of_low_priority_may_ask_without_saying_so(tmp_path: Path) -> None:
+    with serving(tmp_path, keys=True) as service:
+        for highest, given in ((-5, -5), (5, 0)):
+            _, secret = service.store.keys.new("key", highest)
+            with service.client(secret) as client:
+                assert submit(client)["priority"] == given
+                wish = {"kind": "generate", "request": SMALL, "priority": highest + 1}
+                answer = client.post("/v1/jobs", json=wish)
+                assert_problem(answer, 422, f"priority {highest} at most")
+
+
 def test_requests_a_minute(tmp_path: Path) -> None:
     with serving(tmp_path, keys=True, requests_a_minute=5) as service:
         _, secret = service.store.keys.new("quick")
@@ -477,6 +536,18 @@ def test_other_sites_and_other_names(client: httpx.Client, service: Service) -> 
         connect(service.url.replace("http", "ws") + "/v1/live", additional_headers=evil)
 
 
+def test_what_other_sites_embed(client: httpx.Client) -> None:
+    def asked(site: str, dest: str = "audio", **more: str) -> int:
+        headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": dest}
+        return client.get("/v1/jobs", headers=headers | more).status_code
+
+    for site in ("cross-site", "same-site"):
+        assert [asked(site, dest) for dest in ("audio", "image", "iframe", "")] == [403] * 4
+        assert asked(site, "document") == 200  # a link to here
+    assert asked("same-origin") == asked("none") == 200
+    assert asked("same-site", Origin=str(client.base_url).rstrip("/")) == 200
+
+
 def test_a_site_that_was_allowed(tmp_path: Path) -> None:
     friend = "https://studio.example"
     with serving(tmp_path, origins=(friend,)) as service, service.client() as client:
@@ -484,6 +555,8 @@ def test_a_site_that_was_allowed(tmp_path: Path) -> None:
         assert answer.headers["access-control-allow-origin"] == friend
         ask = {"Origin": friend, "Access-Control-Request-Method": "DELETE"}
         assert client.options("/v1/jobs", headers=ask).status_code == 200
+        cors = {"Origin": friend, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "empty"}
+        assert client.get("/v1/jobs", headers=cors).status_code == 200
         assert_problem(client.get("/v1/jobs", headers={"Origin": "https://x.example"}), 403, ".")
 
 

@@ -123,6 +123,32 @@ def test_a_stream_is_steered_while_others_play(torch_nano: Model, shared: Shared
         stream.steer(guidance=3.0)
 
 
+def test_a_stream_begins_though_pieces_fill_the_rows_and_wait_for_more() -> None:
+    model = cadenza.load("nano", offline=True, backend="torch")
+    shared = SharedModel(model, max_rows=6, stream_rows=4)
+    heard, begun = threading.Event(), threading.Event()
+
+    def until_heard(done: int, total: int) -> None:
+        begun.set()
+        if heard.is_set():
+            raise Cancelled("enough")
+
+    with ThreadPoolExecutor(2) as pool:
+        pieces = [
+            pool.submit(shared.generate, "x", duration=25, seed=n, progress=until_heard)
+            for n in range(2)
+        ]
+        assert begun.wait(30)
+        with shared.stream("techno", seed=4) as stream:
+            next(stream)
+        assert not any(piece.done() for piece in pieces)
+        heard.set()
+        for piece in pieces:
+            with pytest.raises(Cancelled):
+                piece.result()
+    shared.close()
+
+
 def test_a_reader_that_leaves_frees_its_rows(shared: SharedModel) -> None:
     stream = shared.stream("techno", seed=4)
     next(stream)

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +21,7 @@ from cadenza.audio import read, soft_limit, within_full_scale, write
 from cadenza.jobs import wire
 from cadenza.jobs.queue import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job
 from cadenza.jobs.store import Store
+from cadenza.jobs.worker import Worker
 from cadenza.jobs.workers import WorkerCard
 from cadenza.model import Model
 from cadenza.take import read_recipe
@@ -203,6 +205,40 @@ def test_sigterm_gives_back_what_is_not_finished(store: Store, workers: Nursery)
     assert store.workers.alive() == []
 
 
+def test_what_a_long_job_needs_is_not_swept(store: Store, workers: Nursery) -> None:
+    job = submit(store, duration=120.0)
+    workers.start(store.folder.root, "w")
+    until(lambda: store.queue.get(job.id).progress > 0)
+    [scratch] = store.folder.scratch.iterdir()
+    os.utime(scratch, (0, 0))  # as if it had been made long ago
+    until(lambda: scratch.stat().st_mtime > 0)
+    store.tidy()
+    assert scratch.exists()
+
+
+def test_removing_much_does_not_stop_the_heartbeat(
+    store: Store, torch_nano: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removing, removed = threading.Event(), threading.Event()
+
+    def remove(_: Store) -> None:
+        removing.set()
+        removed.wait(PATIENCE)
+
+    monkeypatch.setattr(Store, "tidy", remove)
+    worker = Worker(store, torch_nano)
+    running = threading.Thread(target=worker.run)
+    running.start()
+    try:
+        assert removing.wait(PATIENCE)
+        job = submit(store, duration=120.0)
+        until(lambda: store.queue.get(job.id).progress > 0)  # which the heartbeat writes down
+    finally:
+        removed.set()
+        worker.stop()
+        running.join()
+
+
 # ── Cancelling ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -273,10 +309,12 @@ def test_steering_and_what_it_refuses(store: Store, workers: Nursery) -> None:
     listener.say(prompt="now with strings", over=0.5)
     listener.say(prompt="")
     listener.say(volume=11)
+    for wrong in ({"over": "a"}, {"over": 1e308}, {"tempo": "x"}, {"tempo": 99.5}):
+        listener.say(**wrong)
     said, heard = listener.rest()
     assert {"steered": {"prompt": "now with strings", "over": 0.5}} in said
     errors = [what["error"]["kind"] for what in said if "error" in what]
-    assert errors == ["PromptError", "OptionError"]
+    assert errors == ["PromptError", *["OptionError"] * 5]
     assert len(heard) == 2 * 4 * 32_000
 
 

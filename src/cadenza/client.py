@@ -24,6 +24,7 @@ import numpy as np
 from cadenza.audio import encode, read
 from cadenza.errors import (
     AccessDenied,
+    AudioError,
     Busy,
     CadenzaError,
     Cancelled,
@@ -46,6 +47,7 @@ from cadenza.take import Take
 from cadenza.types import Audio, Codes, ModelIdentity, Progress, Recipe, Say
 
 SECONDS = 30.0  # without an answer
+DECODING_SECONDS = 300.0  # the same for an upload, which is decoded before it is answered
 TRIES = 5  # to reach a server that does not answer, or is busy
 PAUSE = 0.5  # seconds before the second try; doubled each time
 LONGEST_PAUSE = 30.0
@@ -186,7 +188,8 @@ class Client:
         wishes = [self._wish(request) | more for request in requests]
         ids: list[str] = []
         try:
-            ids += [self.submit("generate", wish) for wish in wishes]
+            for wish in wishes:
+                ids.append(self.submit("generate", wish))  # known before the next one can fail
             return [
                 self.wait(id, _share(progress, place, len(ids))) for place, id in enumerate(ids)
             ]
@@ -296,14 +299,20 @@ class Client:
             AudioError: it cannot be read.
         """
         if isinstance(sound, Sound):
-            audio, name = sound.audio, sound.source.path
+            content, name = encode(sound.audio, "wavfloat"), sound.source.path
         elif isinstance(sound, Audio):
-            audio, name = sound, ""
+            content, name = encode(sound, "wavfloat"), ""
         else:
-            audio, name = read(sound), os.fspath(sound)
-        content = encode(audio, "wavfloat")
-        query = {"name": Path(name).name or "sound"}
-        return str(self._tell("POST", "/v1/uploads", params=query, content=content)["id"])
+            content, name = _bytes(sound), os.fspath(sound)
+        answer = self._tell(
+            "POST",
+            "/v1/uploads",
+            repeatable=False,  # each would be kept
+            params={"name": Path(name).name or "sound"},
+            content=content,
+            timeout=httpx.Timeout(SECONDS, read=DECODING_SECONDS),
+        )
+        return str(answer["id"])
 
     # ── Over the wire ───────────────────────────────────────────────────────────────────────────
 
@@ -317,7 +326,9 @@ class Client:
             ("beginning", request.beginning_sound),
         ):
             if sound is not None:
-                wish[name] = self.upload(sound)
+                # A file goes as it is: decoded, it may be larger than what a server takes.
+                whole = isinstance(wish[name], str | os.PathLike)
+                wish[name] = self.upload(wish[name] if whole else sound)
         return wish
 
     def _take(self, job: Mapping[str, Any]) -> Take:
@@ -331,11 +342,12 @@ class Client:
 
     def _follow(self, id: str, progress: Progress | None, say: Say | None) -> dict[str, Any]:
         """The job at its end, by its events; a connection that breaks is made anew."""
-        pause = PAUSE
-        for _ in range(TRIES):
+        pause, left = PAUSE, TRIES
+        while left:
+            left -= 1
             try:
                 for job in self._events(id):
-                    pause = PAUSE
+                    pause, left = PAUSE, TRIES
                     if progress is not None:
                         progress(round(1000 * job["progress"]), 1000)
                     if say is not None and job["doing"]:
@@ -368,16 +380,23 @@ class Client:
     def _stranger(self) -> OptionError:
         return OptionError(f"{self.url} is not a server of Cadenza: check the address")
 
-    def _ask(self, method: str, path: str, *, tries: int = TRIES, **what: Any) -> httpx.Response:
-        """Ask, and again where there is hope; what cannot be repeated has an idempotency key."""
+    def _ask(
+        self, method: str, path: str, *, tries: int = TRIES, repeatable: bool = True, **what: Any
+    ) -> httpx.Response:
+        """Ask, and again where there is hope.
+
+        What is not ``repeatable``, and has no idempotency key either, is not asked again when it
+        may have been understood though no answer came.
+        """
         pause = PAUSE
         for left in reversed(range(tries)):
             try:
                 answer = self._http.request(method, path, **what)
             except httpx.TransportError as error:
                 failure: CadenzaError = Unavailable(f"{self.url} cannot be reached: {error}")
-                if isinstance(error, httpx.ConnectError):
-                    raise failure from error  # nobody is there
+                nobody = isinstance(error, httpx.ConnectError)
+                if nobody or not repeatable:
+                    raise failure from error
             else:
                 if answer.is_success:
                     return answer
@@ -521,6 +540,14 @@ class RemoteStream(Iterator[Audio]):
             answer = self._answers.get()
             if answer is not None:
                 yield answer
+
+
+def _bytes(path: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise AudioError(f"{path} cannot be read: {why}: check the path") from error
 
 
 def _told(answer: Mapping[str, Any]) -> CadenzaError:

@@ -36,12 +36,19 @@ class Engine:
         backend: where the voices run.
         max_rows: the widest batch. A request takes one row, two with guidance, and twice that when
             it is longer than a window; those that do not fit wait in order.
+        kept_rows: of these, for requests that are heard live alone.
         window: frames that one voice sees at most.
         overlap: frames that a window shares with the next.
     """
 
     def __init__(
-        self, backend: Backend, *, max_rows: int = 32, window: int = WINDOW, overlap: int = OVERLAP
+        self,
+        backend: Backend,
+        *,
+        max_rows: int = 32,
+        kept_rows: int = 0,
+        window: int = WINDOW,
+        overlap: int = OVERLAP,
     ) -> None:
         # Of three windows the first must be finished before the third begins: two voices at most.
         widest = (window - max(backend.shape.delays)) // 2
@@ -51,7 +58,7 @@ class Engine:
                 f"not {overlap}"
             )
         self._backend, self._window, self._overlap = backend, window, overlap
-        self._scheduler = Scheduler(max_rows)
+        self._scheduler = Scheduler(max_rows, kept_rows)
         self._requests: dict[int, Request] = {}
         self._playing: dict[int, Playing] = {}
         self._numbers = count(1)
@@ -62,8 +69,8 @@ class Engine:
         """Nothing runs and nothing waits."""
         return self._scheduler.idle
 
-    def add(self, request: Request) -> int:
-        """Queue a request and return its number.
+    def add(self, request: Request, live: bool = False) -> int:
+        """Queue a request and return its number; ``live`` is heard while it is made.
 
         Raises:
             OptionError: an option out of range for this model, or more rows than there are.
@@ -73,7 +80,7 @@ class Engine:
         if request.sampling.guidance == 1:
             request = replace(request, unconditional=None)
         number = next(self._numbers)
-        self._scheduler.add(number, self._rows(request))
+        self._scheduler.add(number, self._rows(request), live)
         self._requests[number] = request
         return number
 

@@ -8,15 +8,20 @@ from cadenza.errors import OptionError
 
 
 class Scheduler:
-    """Requests wait in order and run as soon as their rows are free; none overtakes another."""
+    """Requests wait in order and run as soon as their rows are free; none overtakes another.
 
-    def __init__(self, max_rows: int) -> None:
-        if max_rows < 1:
-            raise OptionError(f"the engine needs at least 1 row, not {max_rows}")
-        self.max_rows = max_rows
-        self._waiting: deque[int] = deque()
+    What is heard live waits in a line of its own, and for it alone ``kept_rows`` of the rows are
+    kept: it need not wait until something long has ended.
+    """
+
+    def __init__(self, max_rows: int, kept_rows: int = 0) -> None:
+        if max_rows - kept_rows < 1:
+            raise OptionError(f"the engine needs at least 1 row, not {max_rows - kept_rows}")
+        self._most = {True: max_rows, False: max_rows - kept_rows}  # by whether it is heard live
+        self._waiting: dict[bool, deque[int]] = {True: deque(), False: deque()}
         self._running: list[int] = []
         self._rows: dict[int, int] = {}
+        self._live: set[int] = set()
 
     @property
     def idle(self) -> bool:
@@ -27,32 +32,41 @@ class Scheduler:
         """In the order in which they were admitted."""
         return list(self._running)
 
-    def add(self, request: int, rows: int) -> None:
+    def add(self, request: int, rows: int, live: bool = False) -> None:
         """Let ``request`` wait for ``rows`` rows.
 
         Raises:
             OptionError: it needs more rows than there are.
         """
-        if rows > self.max_rows:
+        most = self._most[live]
+        if rows > most:
             raise OptionError(
-                f"the request needs {rows} rows of the batch and the engine has {self.max_rows}: "
+                f"the request needs {rows} rows of the batch and the engine has {most}: "
                 "allow more, or ask for less than a window, or without guidance"
             )
-        self._waiting.append(request)
+        self._waiting[live].append(request)
         self._rows[request] = rows
+        if live:
+            self._live.add(request)
 
     def admit(self) -> list[int]:
         """Start those that are next and fit; return them."""
-        admitted = []
-        free = self.max_rows - sum(self._rows[request] for request in self._running)
-        while self._waiting and self._rows[self._waiting[0]] <= free:
-            request = self._waiting.popleft()
-            free -= self._rows[request]
-            admitted.append(request)
-        self._running += admitted
-        return admitted
+        before = len(self._running)
+        for live, line in self._waiting.items():
+            while line and self._rows[line[0]] <= self._free(live):
+                self._running.append(line.popleft())
+        return self._running[before:]
 
     def remove(self, request: int) -> None:
         """Forget a request that is finished or cancelled, waiting or running."""
+        line = self._waiting[request in self._live]
+        (self._running if request in self._running else line).remove(request)
         del self._rows[request]
-        (self._running if request in self._running else self._waiting).remove(request)
+        self._live.discard(request)
+
+    def _free(self, live: bool) -> int:
+        taken = {True: 0, False: 0}
+        for request in self._running:
+            taken[request in self._live] += self._rows[request]
+        free = self._most[True] - sum(taken.values())
+        return free if live else min(free, self._most[False] - taken[False])

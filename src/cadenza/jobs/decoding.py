@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cadenza.errors import AudioError
+from cadenza.errors import AudioError, OutputError, rebuilt
 
 MEMORY = 3 << 30  # bytes of address space; ten minutes of 96 kHz stereo take half of it
 CPU_SECONDS = 60
@@ -28,6 +28,7 @@ def decode(source: Path, target: Path, max_seconds: float) -> dict[str, Any]:
 
     Raises:
         AudioError: not a sound, too long, silent, or one that takes too much to decode.
+        OutputError: ``target`` cannot be written.
     """
     command = [*COMMAND, str(source), str(target), str(max_seconds)]
     try:
@@ -41,7 +42,7 @@ def decode(source: Path, target: Path, max_seconds: float) -> dict[str, Any]:
     except (IndexError, ValueError) as error:
         raise AudioError("the sound cannot be decoded: send it as wav or flac") from error
     if "error" in answer:
-        raise AudioError(answer["error"])
+        raise rebuilt(answer["kind"], answer["error"])
     return answer
 
 
@@ -56,9 +57,10 @@ def _main(source: str, target: str, max_seconds: str) -> None:
         sound = read(source, float(max_seconds))
         check_audible(sound, "the sound")
         write(sound, target, "wavfloat")
-    except AudioError as error:
+    except (AudioError, OutputError) as error:
         # The message names the file; its owner knows another name than this one.
-        print(json.dumps({"error": str(error).replace(source, "the sound")}))
+        told = str(error).replace(source, "the sound")
+        print(json.dumps({"error": told, "kind": type(error).__name__}))
         return
     print(
         json.dumps(

@@ -31,11 +31,12 @@ class SharedModel(Model):
     Args:
         model: whose parts are used; it must not be used by itself any more.
         max_rows: the widest batch; what does not fit waits in order.
+        stream_rows: of these, for streams alone, which so begin at once.
     """
 
-    def __init__(self, model: Model, max_rows: int) -> None:
+    def __init__(self, model: Model, max_rows: int, stream_rows: int = 0) -> None:
         vars(self).update(vars(model))
-        self._hall = _Hall(Engine(self._backend, max_rows=max_rows))
+        self._hall = _Hall(Engine(self._backend, max_rows=max_rows, kept_rows=stream_rows))
 
     def close(self) -> None:
         """Stop; whoever still waits gets ``Unavailable``."""
@@ -47,7 +48,7 @@ class SharedModel(Model):
         return closing(_emissions(_Seat(self._hall, requests, progress)))
 
     def _perform(self, request: Request) -> Performance:
-        return _Seat(self._hall, [request], None)
+        return _Seat(self._hall, [request], None, live=True)
 
 
 def _emissions(seat: _Seat) -> Generator[Emission, None, None]:
@@ -65,8 +66,14 @@ class _Seat:
         Unavailable: the model is closed.
     """
 
-    def __init__(self, hall: _Hall, requests: Sequence[Request], progress: Progress | None) -> None:
-        self.requests = requests
+    def __init__(
+        self,
+        hall: _Hall,
+        requests: Sequence[Request],
+        progress: Progress | None,
+        live: bool = False,
+    ) -> None:
+        self.requests, self.live = requests, live
         self.news = threading.Condition(hall.lock)
         self.places: dict[int, int] = {}  # the engine's numbers to places in ``requests``
         self.error: Exception | None = None
@@ -197,7 +204,7 @@ class _Hall:
             return self._end(seat, _stopping())
         try:
             for place, request in enumerate(seat.requests):
-                number = self.engine.add(request)
+                number = self.engine.add(request, seat.live)
                 seat.places[number] = place
                 self._seats[number] = seat
         except Exception as error:

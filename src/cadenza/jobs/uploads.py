@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from cadenza.audio import MAX_SECONDS, read
-from cadenza.errors import NotFound
+from cadenza.errors import Busy, NotFound
 from cadenza.jobs.database import Database
 from cadenza.jobs.decoding import decode
 from cadenza.jobs.folder import Folder
@@ -21,6 +21,7 @@ from cadenza.request import Sound, fingerprint
 from cadenza.types import Source
 
 MAX_NAME = 100
+FULL_SECONDS = 3600.0  # after which one may ask again whether older uploads have expired
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,12 @@ class Uploads:
     def __init__(self, database: Database, folder: Folder) -> None:
         self._database, self._folder = database, folder
 
-    def add(self, owner: str, name: str, received: Path) -> Upload:
+    def add(self, owner: str, name: str, received: Path, max_bytes: int | None = None) -> Upload:
         """Decode what was ``received`` and keep it; ``name`` is what its owner calls it.
 
         Raises:
             AudioError: it is not a sound that can be used.
+            Busy: the owner's uploads would take more than ``max_bytes``, decoded.
             OutputError: it cannot be stored.
         """
         id = new_id()
@@ -57,9 +59,23 @@ class Uploads:
         finally:
             part.unlink(missing_ok=True)
         upload = Upload(id, owner, _plain(name), time.time(), size, **facts)
-        with self._database.writing() as connection:
-            connection.execute(uploads.insert().values(upload.__dict__))
+        try:
+            with self._database.writing(alone=True) as connection:
+                _check_room(connection, owner, size, max_bytes)
+                connection.execute(uploads.insert().values(upload.__dict__))
+        except Busy:
+            self._folder.remove([], [id])
+            raise
         return upload
+
+    def check_room(self, owner: str, max_bytes: int) -> None:
+        """Refuse before anything is received what could not be kept.
+
+        Raises:
+            Busy: the owner's uploads take ``max_bytes``, decoded, or more.
+        """
+        with self._database.reading() as connection:
+            _check_room(connection, owner, 1, max_bytes)
 
     def get(self, id: str, owner: str) -> Upload:
         """Raises NotFound: there is none, or it is another owner's."""
@@ -81,12 +97,6 @@ class Uploads:
         audio = read(self._folder.upload(id))
         return Sound(audio, Source(upload.name, fingerprint(audio)))
 
-    def bytes_of(self, owner: str) -> int:
-        """What an owner's uploads take on disk."""
-        query = select(uploads.c.bytes).where(uploads.c.owner == owner)
-        with self._database.reading() as connection:
-            return sum(connection.scalars(query))
-
     def expire(self, max_age: float) -> list[str]:
         """Forget what came more than ``max_age`` seconds ago; returns the ids."""
         old = uploads.c.created < time.time() - max_age
@@ -97,6 +107,15 @@ class Uploads:
         """Which of ``ids`` are uploads."""
         with self._database.reading() as connection:
             return set(connection.scalars(select(uploads.c.id).where(uploads.c.id.in_(ids))))
+
+
+def _check_room(connection: Connection, owner: str, size: int, most: int | None) -> None:
+    query = select(func.coalesce(func.sum(uploads.c.bytes), 0)).where(uploads.c.owner == owner)
+    if most is not None and connection.scalars(query).one() + size > most:
+        raise Busy(
+            f"your uploads fill their place of {most} bytes, decoded: wait until older ones expire",
+            FULL_SECONDS,
+        )
 
 
 def _plain(name: str) -> str:

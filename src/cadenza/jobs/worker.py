@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +29,8 @@ log = logging.getLogger(__name__)
 
 ROWS = 4  # that a piece takes at most: two voices with guidance
 BEAT_SECONDS = 1.0  # between two looks into the table
-REAP_BEATS, TIDY_BEATS = 5, 600
+REAP_BEATS = 5
+TIDY_SECONDS = 600.0
 RETRY_SECONDS = 1.0  # when the database cannot be reached
 
 
@@ -47,6 +50,7 @@ class _Doing:
         self.progress = 0.0
         self.words = ""
         self.end: Cancelled | None = None
+        self.scratch: Path | None = None
         self.thread: threading.Thread
 
     def report(self, done: int, total: int) -> None:
@@ -56,6 +60,12 @@ class _Doing:
 
     def say(self, words: str) -> None:
         self.words = words
+
+    def keep_scratch(self) -> None:
+        """Touch it: what was not for long is swept as abandoned."""
+        if self.scratch is not None:
+            with suppress(FileNotFoundError):  # the job was just finished
+                os.utime(self.scratch)
 
 
 class Worker:
@@ -84,7 +94,7 @@ class Worker:
         self.id = id or secrets.token_hex(8)
         self._store, self._slots = store, slots
         self._tidy = store.tidy if expires else store.sweep
-        self._model = SharedModel(model, max_rows=ROWS * (slots + streams))
+        self._model = SharedModel(model, ROWS * (slots + streams), stream_rows=ROWS * streams)
         self._token = secrets.token_hex(32)
         self._facts = {
             "name": model.name,
@@ -120,8 +130,12 @@ class Worker:
     def run(self) -> None:
         """Work until :meth:`stop`; what is not finished then is given back to the queue."""
         self._door.open()
-        beating = threading.Thread(target=self._beat, name="heartbeat")
-        beating.start()
+        beside = [
+            threading.Thread(target=self._beat, name="heartbeat"),
+            threading.Thread(target=self._keep_tidy, name="tidying"),
+        ]
+        for thread in beside:
+            thread.start()
         try:
             while not self._stopping.is_set():
                 if not self._begin():
@@ -136,7 +150,8 @@ class Worker:
                 doing.end = _Stopping("the worker stops")
             for doing in left:
                 doing.thread.join()  # before the model closes, which they would take for a failure
-            beating.join()
+            for thread in beside:
+                thread.join()
             self._model.close()
             self._try(lambda: self._store.workers.leave(self.id))
 
@@ -199,7 +214,7 @@ class Worker:
             def result(id: str, name: str) -> Path:
                 return store.folder.result(store.queue.get(id, job.owner), name)
 
-            place = Path(scratch)
+            doing.scratch = place = Path(scratch)
             kind.run(
                 request, Work(self._model, folder, place, doing.report, doing.say, sound, result)
             )
@@ -227,18 +242,27 @@ class Worker:
                 self._store.workers.announce(card)
                 if beats % REAP_BEATS == 0:
                     self._store.queue.reap()
-                if beats % TIDY_BEATS == 0:
-                    self._tidy()
             except (Unavailable, OSError) as error:
                 log.warning("heartbeat: %s", error)
             beats += 1
             self._stopping.wait(BEAT_SECONDS)
+
+    def _keep_tidy(self) -> None:
+        """Beside the heartbeat: leases would run out while much is removed."""
+        while not self._stopping.is_set():
+            try:
+                self._tidy()
+            except (Unavailable, OSError) as error:
+                log.warning("tidying: %s", error)
+            self._stopping.wait(TIDY_SECONDS)
 
     def _renew(self) -> None:
         with self._lock:
             held = {doing.job: doing for doing in self._doing}
         if not held:
             return
+        for doing in held.values():
+            doing.keep_scratch()
         kept = self._store.queue.renew(
             {job: doing.progress for job, doing in held.items()},
             {job: doing.words for job, doing in held.items()},

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -58,6 +61,32 @@ class Bucket:
             raise Busy("too many requests in a short time: slow down", wait)
 
 
+class Tally:
+    """How many of something each name has at once."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._lock = Lock()
+
+    @property
+    def total(self) -> int:
+        return self._counts.total()
+
+    @contextmanager
+    def one(self, name: str, most: float, refusal: str) -> Iterator[None]:
+        """Raises Busy: ``name`` has ``most`` already, and is told the ``refusal``."""
+        with self._lock:
+            if self._counts[name] >= most:
+                raise Busy(refusal)
+            self._counts[name] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._counts[name] -= 1
+                self._counts += Counter()  # forgets names that have none
+
+
 class Guard:
     """Checks keys and counts what each owner does at once."""
 
@@ -65,13 +94,12 @@ class Guard:
         self._keys, self._settings = keys, settings
         self._requests = Bucket(settings.requests_a_minute)
         self._guesses = Bucket(settings.guesses_a_minute)
-        self._streams: dict[str, int] = {}
-        self._lock = Lock()
+        self._streams, self._uploads = Tally(), Tally()
 
     @property
     def streaming(self) -> int:
         """Streams that are open, of all owners."""
-        return sum(self._streams.values())
+        return self._streams.total
 
     def admit(self, connection: HTTPConnection, key: str | None = None) -> Caller:
         """Who is there. ``key`` is one that came otherwise than in a header.
@@ -96,28 +124,30 @@ class Guard:
         self._requests.take(found.id)
         return Caller(found.id, found.priority)
 
-    @contextmanager
-    def stream(self, caller: Caller) -> Iterator[None]:
+    def stream(self, caller: Caller) -> AbstractContextManager[None]:
         """Raises Busy: as many streams of this owner are open as may be."""
         most = self._settings.streams
-        with self._lock:
-            if self._settings.keys and self._streams.get(caller.id, 0) >= most:
-                raise Busy(f"{most} of your streams are open already: close one first")
-            self._streams[caller.id] = self._streams.get(caller.id, 0) + 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._streams[caller.id] -= 1
-                if not self._streams[caller.id]:
-                    del self._streams[caller.id]
+        refusal = f"{most} of your streams are open already: close one first"
+        return self._streams.one(caller.id, self._most(most), refusal)
+
+    def upload(self, caller: Caller) -> AbstractContextManager[None]:
+        """Raises Busy: as many uploads of this owner are under way as may be."""
+        most = self._settings.uploads
+        refusal = f"{most} of your uploads are under way already: wait for one of them"
+        return self._uploads.one(caller.id, self._most(most), refusal)
+
+    def _most(self, most: int) -> float:
+        """Without keys, one owner is everybody."""
+        return most if self._settings.keys else math.inf
 
 
 class Gate:
     """Turns away what should not even be looked at, before anything else runs.
 
     - A page of another site: browsers send its ``Origin`` along, even where CORS keeps the answer
-      from it, and on a machine without keys the request alone would do harm.
+      from it, and on a machine without keys the request alone would do harm. What a page embeds,
+      such as ``<audio src>``, comes without an origin but with ``Sec-Fetch-Site``; a link to this
+      server that somebody follows may stay. Programs send neither.
     - A foreign ``Host`` on a server that only this machine reaches: some site's name was made to
       point here (DNS rebinding).
     - A body that is larger than any that is asked for.
@@ -143,14 +173,21 @@ class Gate:
         host = headers.get("host", "")
         if settings.loopback and _name(f"//{host}") not in LOOPBACK:
             return 421, "this server answers to localhost only"
-        origin = headers.get("origin")
-        if origin is not None and origin not in settings.origins and _place(origin) != host:
+        if self._foreign(headers, host):
             return 403, "pages of other sites may not use this server (see --allow-origin)"
         if connection.scope["path"] != UPLOADS:
             length = headers.get("content-length", "0")
             if not length.isdecimal() or int(length) > settings.body_bytes:
                 return 413, f"the body may have at most {settings.body_bytes} bytes"
         return None
+
+    def _foreign(self, headers: Headers, host: str) -> bool:
+        """Whether a page of a site that may not use this server is behind it."""
+        origin = headers.get("origin")
+        if origin is not None:
+            return origin not in self._settings.origins and _place(origin) != host
+        elsewhere = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        return elsewhere and headers.get("sec-fetch-dest") != "document"
 
     def _counting(self, receive: Receive) -> Receive:
         """Bodies without a length are counted while they come."""

@@ -45,14 +45,19 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 def _submission(name: str, kind: Kind) -> Any:
     """What is posted to ask for a job of this kind."""
-    priority = Field(0, ge=LOWEST, le=HIGHEST, description="Higher is sooner, up to your key's.")
+    priority = Field(
+        None,
+        ge=LOWEST,
+        le=HIGHEST,
+        description="Higher is sooner, up to your key's; 0 unless your key's is lower.",
+    )
     config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"kind": name, "request": kind.example}]}
     )
     fields: dict[str, Any] = {
         "kind": (Literal[name], ...),
         "request": (kind.request, ...),
-        "priority": (int, priority),
+        "priority": (int | None, priority),
     }
     return create_model(f"{kind.request.__name__}Job", __config__=config, **fields)
 
@@ -139,10 +144,9 @@ def submit(
     ] = None,
 ) -> JobOut:
     """Ask for a job. It is done as soon as its turn comes."""
-    if submission.priority > who.priority:
-        raise OptionError(
-            f"your key may ask for priority {who.priority} at most, not {submission.priority}"
-        )
+    priority = min(0, who.priority) if submission.priority is None else submission.priority
+    if priority > who.priority:
+        raise OptionError(f"your key may ask for priority {who.priority} at most, not {priority}")
     for id in submission.request.uploads.values():
         here.store.uploads.get(id, who.id)
     for id, name in submission.request.results.items():
@@ -151,7 +155,7 @@ def submit(
         who.id,
         submission.kind,
         submission.request.model_dump(mode="json"),
-        priority=submission.priority,
+        priority=priority,
         idempotency_key=idempotency_key,
         max_open=here.settings.open_jobs,
     )

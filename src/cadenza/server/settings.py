@@ -16,6 +16,7 @@ class Settings:
     guesses_a_minute: int = 20  # wrong keys from one address
     open_jobs: int = 100  # queued or running
     streams: int = 4  # at once
+    uploads: int = 4  # under way at once
     body_bytes: int = 64 * 1024  # of everything but an upload
     upload_bytes: int = 64 << 20
     uploads_bytes: int = 2 << 30  # all that are kept, decoded

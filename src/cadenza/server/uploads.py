@@ -14,7 +14,7 @@ from fastapi import Path as PathParameter
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from cadenza.errors import Busy, OutputError
+from cadenza.errors import OutputError
 from cadenza.jobs.uploads import Upload
 from cadenza.server.context import ID, Here, Who
 from cadenza.server.problems import documented
@@ -49,16 +49,16 @@ async def upload(
     name: Annotated[str, Query(max_length=200, description="What you call it.")] = "sound",
 ) -> UploadOut:
     """Send a sound. It is decoded at once, and kept as plain samples."""
-    kept = await asyncio.to_thread(here.store.uploads.bytes_of, who.id)
-    if kept > here.settings.uploads_bytes:
-        raise Busy("your uploads fill their place: wait until older ones expire", 3600.0)
+    uploads, most = here.store.uploads, here.settings.uploads_bytes
     part = here.store.folder.incoming / secrets.token_hex(16)
-    try:
-        await _receive(request, part, here.settings.upload_bytes)
-        async with request.app.state.decoders:
-            made = await asyncio.to_thread(here.store.uploads.add, who.id, name, part)
-    finally:
-        part.unlink(missing_ok=True)
+    with here.guard.upload(who):
+        await asyncio.to_thread(uploads.check_room, who.id, most)
+        try:
+            await _receive(request, part, here.settings.upload_bytes)
+            async with request.app.state.decoders:
+                made = await asyncio.to_thread(uploads.add, who.id, name, part, most)
+        finally:
+            part.unlink(missing_ok=True)
     return _shown(made)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from numbers import Real
 from threading import Lock
 from typing import Any, Self
 
 from cadenza.engine import Request
 from cadenza.errors import OptionError
 from cadenza.prompting import with_tempo
-from cadenza.request import GenerateRequest
+from cadenza.request import MAX_STREAM, GenerateRequest
 from cadenza.streaming.performance import Performance
 from cadenza.streaming.producer import Producer
 from cadenza.types import Audio
@@ -106,6 +106,10 @@ class Stream(Iterator[Audio]):
             given = {name: value for name, value in changes.items() if value is not None}
             asked = replace(self._playing, **given)
             if tempo is not None:
+                if isinstance(tempo, bool) or not isinstance(tempo, int):
+                    raise OptionError(
+                        f"tempo must be a whole number of beats a minute, not {tempo!r:.80}"
+                    )
                 if asked.prompt is None:
                     raise OptionError("a tempo is said in the prompt: give one, too")
                 asked = replace(asked, prompt=with_tempo(asked.prompt, tempo))
@@ -138,6 +142,10 @@ class Stream(Iterator[Audio]):
     def _frames(self, over: float | None, prefix: bool) -> int:
         if over is None:
             over = 0.0 if prefix else CROSSFADE_SECONDS
-        if not (math.isfinite(over) and over >= 0):
-            raise OptionError(f"a change takes 0 seconds or more, not {over}")
+        if isinstance(over, bool) or not isinstance(over, Real):
+            raise OptionError(f"over must be a number of seconds, not {over!r:.80}")
+        if not 0 <= over <= MAX_STREAM:
+            raise OptionError(
+                f"a change takes 0 seconds or more, not {over}, and {MAX_STREAM:g} at most"
+            )
         return round(over * self._frame_rate)
