@@ -289,4 +289,7 @@ def test_a_recipe_of_every_kind_has_its_lines(take: Path) -> None:
     assert names[:4] == ["prompt", "", "", "negative"]
     assert names[-1] == "melody"
     assert recipe_rows(replace(recipe, prompt=None))[0] == ("prompt", "(none)")
+    steering = replace(recipe, prompt="a\x1b[2Jb\x9b1mc", backend="\x1b]0;x\x07", negative="\x7f")
+    assert not [char for _, value in recipe_rows(steering) for char in value if ord(char) < 32]
+    assert recipe_rows(steering)[0] == ("prompt", "a\ufffd[2Jb\ufffd1mc")
     assert recipe_rows(None) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 from cadenza.show.view import View
@@ -26,6 +27,10 @@ def facts(view: View) -> list[str]:
     if heard.key is not None:
         words.append(str(heard.key))
     return words
+
+
+# A file may come from a stranger, and its recipe must not steer the terminal that shows it.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def recipe_rows(recipe: Recipe | None) -> list[tuple[str, str]]:
@@ -57,4 +62,4 @@ def recipe_rows(recipe: Recipe | None) -> list[tuple[str, str]]:
         rows.append(("in time", "stretched to the tempo in the prompt, if it was near"))
     if recipe.in_key:
         rows.append(("in key", "transposed to the key in the prompt, if it was near"))
-    return rows
+    return [(name, _CONTROL.sub("\ufffd", value)) for name, value in rows]
