@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cadenza.engine import Engine, Request, TorchBackend
+from cadenza.engine import Engine, Request, TorchBackend, alone
 from cadenza.engine import decoder as decoder_module
 from cadenza.types import Conditioning, Sampling
 from tests.checkpoints import FAMILIES
@@ -192,13 +192,17 @@ def test_without_packed_weights(text: Reference, monkeypatch: pytest.MonkeyPatch
 
 
 def test_half_precision_stays_near(text: Reference) -> None:
-    """bfloat16 rounds, so tokens may part in time; the first ones must not."""
-    inputs = text.inputs(TEXTS)
-    conditioning = text.conditioning(inputs)
-    backend = TorchBackend(text.decoder, dtype=torch.bfloat16)
-    sampling = _greedy(text, 3.0)
-    requests = [Request(c, text.unconditional(c), sampling, FRAMES) for c in conditioning]
-    ours = np.stack(_make(Engine(backend), requests))
-    theirs = text.codes(inputs, FRAMES, 3.0)
-    assert (ours[:, 0, 0] == theirs[:, 0, 0]).all()
-    assert ours.min() >= 0 and ours.max() < text.vocabulary
+    """bfloat16 rounds, and each kind of processor in its own way, so tokens may part in time, and
+    the first where two are nearly alike: it is one that is near the likeliest in float32."""
+    conditioning = text.conditioning(text.inputs(TEXTS))
+    half, exact = TorchBackend(text.decoder, dtype=torch.bfloat16), TorchBackend(text.decoder)
+    sampling, empty = _greedy(text, 3.0), np.empty((text.codebooks, 0), np.int64)
+    start = np.full((1, text.codebooks), exact.shape.special)
+    for one in conditioning:
+        asked = Request(one, text.unconditional(one), sampling, FRAMES)
+        [ours] = _make(Engine(half), [asked])
+        assert ours.min() >= 0 and ours.max() < text.vocabulary
+        voice = exact.prefill(alone(one), asked.unconditional, sampling, empty, capacity=1)
+        told, untold = exact.logits([voice], start)[:, 0]
+        guided = untold + 3 * (told - untold)
+        assert guided.max() - guided[ours[0, 0]] < 0.1 * guided.std()

@@ -249,7 +249,7 @@ def acid_by_libsndfile(place: Path) -> tuple[int, int, int, float]:
         ("x", {"tempo": 10.0}, "from 40 to 240 bpm, not 10"),
         ("x", {"tempo": float("nan")}, "from 40 to 240 bpm, not nan"),
         ("x, 120 bpm", {"tempo": 90.0}, "the prompt says 120 bpm, the option 90"),
-        ("x, 40 bpm", {"bars": 64}, "duration must be"),
+        ("x, 40 bpm", {"bars": 64}, "64 bars at this tempo need 845 s of playing"),
         ("x", {"seed": -1}, "seed must be"),
     ],
 )

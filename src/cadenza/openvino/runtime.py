@@ -64,14 +64,22 @@ def _core() -> Any:
     return openvino().Core()
 
 
+@lru_cache(maxsize=1)
+def _has_bf16() -> bool:
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def compiled(model: Any, precision: str = "fp32", *, threads: int | None = None) -> Any:
     """A graph, ready to run on this machine's CPU; its kernels are the runtime's choice.
 
     Args:
-        precision: ``fp32`` computes and keeps keys and values in float32, ``bf16`` in bfloat16;
-            the others compute in float32 on rounded weights, and keep keys and values in 8 bits.
+        precision: ``fp32`` computes and keeps keys and values in float32, ``bf16`` in bfloat16,
+            where the processor does that, else as ``fp32``; the others compute in float32 on
+            rounded weights, and keep keys and values in 8 bits.
         threads: how many to use; None leaves it to the runtime.
     """
+    if precision == "bf16" and not _has_bf16():  # it would refuse keys and values in it
+        precision = "fp32"
     options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"} | _OPTIONS[precision]
     if threads is not None:
         options["INFERENCE_NUM_THREADS"] = threads
