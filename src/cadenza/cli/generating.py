@@ -65,7 +65,7 @@ def generate(
         options["in_time"] = in_time
     if in_key is not None:
         options["in_key"] = in_key
-    rows = _rows(prompts or [], prompts_file, unconditional, options, count)
+    rows = _rows(prompts or [], prompts_file, unconditional, options)
     seed = next((request.seed for request, _ in rows if request.seed is not None), None)
     most = (CHOICE if seed is None else 1) if best_of is None else best_of
     jobs = _jobs(rows, count, most)
@@ -150,14 +150,11 @@ def _rows(
     file: Path | None,
     unconditional: bool,
     options: dict[str, Any],
-    count: int,
 ) -> list[tuple[GenerateRequest, str]]:
     """What was asked for, with the name of its file where one was given."""
     from cadenza.cli.batch import read_prompts
     from cadenza.request import GenerateRequest
 
-    if not 1 <= count <= MAX_COUNT:
-        raise OptionError(f"count must be from 1 to {MAX_COUNT}, not {count}")
     if bool(prompts) + (file is not None) + unconditional != 1:
         raise OptionError("give either prompts, or --prompts FILE, or --unconditional")
     rows: list[dict[str, Any]] = [{"prompt": prompt} for prompt in prompts]
@@ -177,6 +174,8 @@ def _jobs(
     """Every piece: ``count`` of each row, with seeds so far ``apart``."""
     from cadenza.request import new_seed
 
+    if not 1 <= count <= MAX_COUNT:
+        raise OptionError(f"count must be from 1 to {MAX_COUNT}, not {count}")
     jobs = []
     for request, name in rows:
         seed = new_seed() if request.seed is None else request.seed

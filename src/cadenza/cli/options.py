@@ -182,7 +182,6 @@ LOADING: dict[str, Any] = {
 }
 
 
-# Arguments of Take.save.
 def _place(text: str) -> Path:
     """A path, whose last slash must not be lost: it says that a folder is meant."""
     if text.endswith(("/", os.sep)) and not os.path.isdir(text):
@@ -190,6 +189,7 @@ def _place(text: str) -> Path:
     return Path(text)
 
 
+# Arguments of Take.save.
 Output = Annotated[
     Path | None,
     typer.Option(

@@ -42,7 +42,10 @@ def wishes_of(prompt: str | None) -> Wishes:
     key, text = said.key, prompt.lower()
     mode = _MODE.search(text)
     named = key.mode if key else (mode[1] or mode[2]) if mode else None
-    wanted = (
-        False if _NO_DRUMS.search(text) else True if _DRUMS.search(_NOT_ALL.sub("", text)) else None
-    )
-    return Wishes(tempo, key, named, wanted)
+    return Wishes(tempo, key, named, _drums_in(text))
+
+
+def _drums_in(text: str) -> bool | None:
+    if _NO_DRUMS.search(text):
+        return False
+    return True if _DRUMS.search(_NOT_ALL.sub("", text)) else None
