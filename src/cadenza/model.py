@@ -30,7 +30,7 @@ from cadenza.request import (
 from cadenza.streaming import Performance, Producer, Solo, Sounding, SteadyLevel, Stream
 from cadenza.studio.asked import asked as read_prompt
 from cadenza.studio.audition import auditions, play
-from cadenza.studio.critic import Critic, critic_in
+from cadenza.studio.critic import Critic, critic_in, lead_first
 from cadenza.studio.inkey import in_key
 from cadenza.studio.intime import frames_to_make, in_time
 from cadenza.studio.scoring import Rated, ratings
@@ -381,7 +381,7 @@ class Model:
                 f"{self.name} has no critic to hear the key of a take: leave in-key out"
             )
         sampling = request.sampling(self._backend.shape.vocabulary)
-        conditioning = self._condition(request.text, self._tune(request))
+        conditioning = self._condition(self._read(request), self._tune(request))
         if sampling.guidance == 1:
             unconditional = None
         elif request.negative is not None:
@@ -394,6 +394,13 @@ class Model:
         prepared = Request(conditioning, unconditional, sampling, frames, self._beginning(request))
         Engine(self._backend).add(prepared)  # checks it; nothing runs
         return prepared
+
+    def _read(self, request: GenerateRequest) -> str | None:
+        """What the text encoder reads of a request."""
+        text = request.text
+        if text is None or request.verbatim or self.critic is None:
+            return text
+        return lead_first(text)
 
     def _condition(self, text: str | None, melody: Audio | None) -> Conditioning:
         with self._reading:
@@ -440,7 +447,7 @@ class Model:
         recipe = Recipe(
             model=self.identity,
             prompt=request.prompt,
-            text=request.text,
+            text=self._read(request),
             negative=request.negative,
             frames=codes.frames - (0 if made.beginning is None else made.beginning.shape[1]),
             sampling=made.sampling,

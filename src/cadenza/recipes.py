@@ -205,6 +205,7 @@ def _request(
     options = {
         # The text as it was read then: the rules that enhance a prompt may have changed since.
         "prompt": recipe.text if _text_kept(changes) else recipe.prompt,
+        "verbatim": _text_kept(changes),
         "duration": frames / model.frame_rate,
         "seed": sampling.seed,
         "negative": recipe.negative,

@@ -55,6 +55,9 @@ class GenerateRequest:
     melody: Sound | Audio | str | os.PathLike[str] | None = None  # the tune to follow
     beginning: Codes | Sound | Audio | str | os.PathLike[str] | None = None  # what to go on from
     enhance: bool = False  # add what the prompt leaves open, see cadenza.prompting
+    # Let the model read the text word for word. Else one with a critic is told the instrument that
+    # leads first, see cadenza.studio.critic.
+    verbatim: bool = False
     # Stretch the take to the tempo that the prompt names, if it names one. None does so where a
     # critic keeps the best of several takes, see cadenza.studio.audition.
     in_time: bool | None = None
@@ -90,7 +93,7 @@ class GenerateRequest:
 
     @cached_property
     def text(self) -> str | None:
-        """What the text encoder reads."""
+        """What is asked for: the prompt, enhanced where that is wished."""
         return enhance(self.prompt) if self.enhance and self.prompt is not None else self.prompt
 
     @cached_property

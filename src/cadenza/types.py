@@ -247,7 +247,7 @@ class Recipe:
 
     model: ModelIdentity
     prompt: str | None  # as the person wrote it; None is unconditional
-    text: str | None  # as the text encoder read it (after ``enhance``)
+    text: str | None  # as the text encoder read it
     negative: str | None
     frames: int
     sampling: Sampling

@@ -83,6 +83,14 @@ MUSIC: dict[str, Any] = {
         bool | None,
         typer.Option("--enhance", help="Add what the prompt leaves open.", rich_help_panel=_MUSIC),
     ],
+    "verbatim": Annotated[
+        bool | None,
+        typer.Option(
+            "--verbatim",
+            help="Let nano read the prompt word for word, not the leading instrument first.",
+            rich_help_panel=_MUSIC,
+        ),
+    ],
 }
 
 # The fields that a stream cannot have.

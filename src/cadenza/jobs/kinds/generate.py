@@ -30,6 +30,8 @@ MUSIC = {
     "melody": "The upload whose tune to follow (melody models).",
     "beginning": "The upload to go on from.",
     "enhance": "Add what the prompt leaves open.",
+    "verbatim": "Let the model read the prompt word for word; else one with a critic is told the "
+    "instrument that leads first.",
     "in_time": "Stretch it to the tempo that the prompt names, if it names one; null does so where "
     "a critic keeps the best of several.",
     "in_key": "Transpose it to the key that the prompt names, likewise.",

@@ -12,7 +12,7 @@ seconds of music, so that many takes can be heard where one is asked for.
 
 from cadenza.studio.critic.critic import Critic, Opinion, critic_in
 from cadenza.studio.critic.network import CriticNetwork, Told, pack
-from cadenza.studio.critic.wanted import Wanted, wanted_of
+from cadenza.studio.critic.wanted import Wanted, lead_first, wanted_of
 
 __all__ = [
     "Critic",
@@ -21,6 +21,7 @@ __all__ = [
     "Told",
     "Wanted",
     "critic_in",
+    "lead_first",
     "pack",
     "wanted_of",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from cadenza.prompting import MAX_CHARACTERS
 from cadenza.studio.wishes import Wishes, wishes_of
 
 # «only», «just» and «nothing else» say it of what is named; a «solo» may be part of a song.
@@ -51,6 +52,21 @@ def wanted_of(prompt: str) -> Wanted:
     # Drums and basses play along; they lead where nobody else plays.
     leads = named if alone else tuple(name for name in pitched if name != BASS)
     return Wanted(wishes, leads, alone)
+
+
+def lead_first(prompt: str) -> str:
+    """The prompt with who leads in front, by the name of the family, and «solo» if nobody else
+    plays: so captions begin, and «synth lead» is heard where «melodic synthesizers» is not.
+
+    As it is where it names nobody or begins so.
+    """
+    wanted = wanted_of(prompt)
+    if not wanted.leads:
+        return prompt
+    lead = f"solo {wanted.leads[0]}" if wanted.alone else wanted.leads[0]
+    said = f"{lead}, {prompt}"
+    known = re.match(rf"{re.escape(lead)}\b", prompt, re.IGNORECASE)
+    return prompt if known or len(said) > MAX_CHARACTERS else said
 
 
 def _named(text: str) -> tuple[str, ...]:
