@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cadenza import delay
-from cadenza.engine import Backend, Emission, Engine, Mix, Request, Shape, TorchBackend
+from cadenza.engine import Backend, Engine, Mix, Request, Shape, TorchBackend
 from cadenza.errors import Cancelled, ModelMismatch, OptionError
 from cadenza.types import Conditioning, Sampling
 
@@ -236,10 +236,13 @@ def test_run_reports_every_step() -> None:
 def test_run_stops_when_asked_and_when_closed() -> None:
     backend = UniformBackend()
     engine = Engine(backend)
-    seen: list[Emission] = []
+
+    def stop(done: int, total: int) -> None:
+        if done == 7:
+            raise Cancelled(f"after {done} of {total} steps")
+
     with pytest.raises(Cancelled, match="after 7 of 53 steps"):
-        for emission in engine.run([_request(50)], cancelled=lambda: len(seen) == 4):
-            seen.append(emission)
+        list(engine.run([_request(50)], stop))
     assert engine.idle and not backend.open
 
     stream = engine.run([_request(50), _request(50)])

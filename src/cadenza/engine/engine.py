@@ -14,7 +14,7 @@ from cadenza.engine.playing import Playing
 from cadenza.engine.request import Emission, Request
 from cadenza.engine.scheduler import Scheduler
 from cadenza.engine.window import first_begin, windows
-from cadenza.errors import Cancelled, ModelMismatch, OptionError
+from cadenza.errors import ModelMismatch, OptionError
 from cadenza.types import Conditioning, FloatArray, IntArray, Sampling
 
 WINDOW = 1500  # frames that MusicGen was trained on: 30 s
@@ -164,16 +164,14 @@ class Engine:
         self,
         requests: Sequence[Request],
         progress: Callable[[int, int], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
     ) -> Iterator[Emission]:
         """Make all of ``requests``, frame by frame; ``Emission.id`` is the place in ``requests``.
 
-        ``progress(done, total)`` is called after every step with the steps of all requests.
-        Closing the iterator cancels what is left.
+        ``progress(done, total)`` is called after every step with the steps of all requests. What
+        it raises, and closing the iterator, cancels what is left.
 
         Raises:
             OptionError, ModelMismatch: as in :meth:`add`, before anything runs.
-            Cancelled: ``cancelled()`` was true before a step.
         """
         if not self.idle:
             raise RuntimeError("run() steps the engine by itself, but other requests are in it")
@@ -188,8 +186,6 @@ class Engine:
         total, before = sum(length + tail for length in lengths), self.steps
         try:
             while not self.idle:
-                if cancelled is not None and cancelled():
-                    raise Cancelled(f"stopped after {self.steps - before} of {total} steps")
                 emissions = self.step()
                 if progress is not None:
                     progress(self.steps - before, total)
