@@ -56,7 +56,7 @@ def test_the_script_makes_takes_that_are_the_same_here(
     files = sorted(tmp_path.glob("*.opus"))
     assert [path.stem for path in files] == sorted(make.TAKES)
     for path in files:
-        assert read_recipe(path).prompt == make.TAKES[path.stem][0]
+        assert read_recipe(path).text == make.TAKES[path.stem][0]
         assert cadenza.verify(path, model=model).same
 
 

@@ -3,7 +3,8 @@
 They are made by torch in float32, whose codes hardly ever change from one processor to another:
 only where two tokens are so nearly alike that rounding chooses between them. So each is made once
 more with the instructions of a lesser processor, and a seed whose codes come out otherwise is
-passed over for the next one.
+passed over for the next one. The prompts are captions as nano learned them, so it reads them word
+for word.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def make(folder: Path, seconds: float) -> None:
     while missing:
         paths = {}
         for name in missing:
-            take = model.generate(TAKES[name][0], duration=seconds, seed=seeds[name])
+            prompt, seed = TAKES[name][0], seeds[name]
+            take = model.generate(prompt, duration=seconds, seed=seed, verbatim=True)
             paths[take.save(folder / f"{name}.opus", loudness=-16.0)] = name
         missing = [paths[path] for path in differing(list(paths))]
         for name in missing:

@@ -154,7 +154,7 @@ take.elements.enhance.onchange = attempt(async () => {
   hint.hidden = !take.elements.enhance.checked;
   if (hint.hidden) return;
   const query = new URLSearchParams({ prompt: words() });
-  hint.textContent = `It will read: ${(await get(`/v1/prompts/enhanced?${query}`)).description}`;
+  hint.textContent = `It will ask for: ${(await get(`/v1/prompts/enhanced?${query}`)).description}`;
 });
 
 /** Offer the instruments of a band and choose some, of which a band made elsewhere may have others. */
