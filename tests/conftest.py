@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# The models here are so small that a second thread only waits, and on a busy machine for long.
+# In the environment, before torch is imported, it holds for every process that a test starts.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
-import torch
 
 import cadenza
 from cadenza.model import Model
 from tests.checkpoints import tiny
 from tests.nursery import Nursery, nursery
 from tests.renders import renderer
-
-# The models here are so small that a second thread only waits, and on a busy machine for long.
-torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -150,10 +150,9 @@ def test_long_decoding_goes_in_pieces() -> None:
 def test_stream_memory_does_not_grow() -> None:
     """Five minutes more, in a process of its own, take no more memory than the first minute."""
     program = """
-import numpy as np, resource, torch
+import numpy as np, resource
 from tests.test_codec import SMALL, encodec
 from cadenza.codec import Codec
-torch.set_num_threads(1)  # as in conftest.py: on a busy machine a second one waits for long
 codec = Codec(encodec(**SMALL), 1)
 stream, ids = codec.stream(), np.zeros((codec.codebooks, 100), np.int64)
 for push in range(30):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +25,7 @@ from cadenza.studio.critic.network import SCALE, CriticNetwork, pack
 from cadenza.studio.scoring import CRITIC_PARTS, ranked
 from cadenza.take import Take
 from cadenza.types import Audio, Codes, Key
-from tests.kills import kill_once
+from tests.forks import Fork, kill_once, program
 from tests.renders import rendered
 from tests.sounds import sine
 from training import resume
@@ -231,8 +229,11 @@ def test_prompts_are_read_as_a_person_would(
     assert set(wanted.leads) <= set(FAMILIES)
 
 
-def test_of_many_takes_those_that_begin_best_are_played_to_the_end(torch_nano: Model) -> None:
-    request = GenerateRequest("solo piano in A minor", duration=5.0, seed=40)
+def test_of_many_takes_those_that_begin_best_are_played_to_the_end(
+    torch_nano: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audition, "BEGINNING", 1.5)
+    request = GenerateRequest("solo piano in A minor", duration=2.0, seed=40)
     steps: list[tuple[int, int]] = []
     [heard] = auditions(torch_nano, [request], 6, lambda *at: steps.append(at))
     assert len(heard) == audition.SHORTLIST
@@ -247,13 +248,13 @@ def test_of_many_takes_those_that_begin_best_are_played_to_the_end(torch_nano: M
         promise[seed] = np.average(list(parts.values()), weights=weights)
     best = sorted(promise, key=lambda seed: -promise[seed])[: audition.SHORTLIST]
     assert {one.take.recipe.sampling.seed for one in heard} == set(best)
-    assert all(one.take.audio.duration == 5.0 for one in heard)
-    alone = torch_nano.generate(request.prompt, duration=5.0, seed=best[0])
+    assert all(one.take.audio.duration == 2.0 for one in heard)
+    alone = torch_nano.generate(request.prompt, duration=2.0, seed=best[0])
     [same] = [one.take for one in heard if one.take.recipe.sampling.seed == best[0]]
     assert same.codes.sha256 == alone.codes.sha256
-    [whole] = auditions(torch_nano, [request], 6, whole=True)
-    assert len(whole) == 6
-    kept = torch_nano.generate(request.prompt, best_of=6, duration=5.0, seed=40)
+    [whole] = auditions(torch_nano, [request], 4, whole=True)
+    assert len(whole) == 4
+    kept = torch_nano.generate(request.prompt, best_of=6, duration=2.0, seed=40)
     assert kept.codes.sha256 == heard[0].take.codes.sha256
 
 
@@ -332,21 +333,19 @@ def test_teaching_goes_on_after_a_kill(tmp_path: Path) -> None:
         **arrays_of(pieces),
     )
 
-    def command(minutes: float) -> list[str]:
-        folders = [str(part) for name in ("codes", "held-out") for part in (f"--{name}", codes)]
-        return [
-            *(sys.executable, "-m", "training.critic", *folders, "--codec"),
-            *(str(tmp_path / "codec"), "--out", str(tmp_path / "out")),
-            *("--minutes", str(minutes), "--keep-every", "1"),
-        ]
+    def teach(minutes: float) -> Fork:
+        folders = f"--codes {codes} --held-out {codes} --codec {tmp_path / 'codec'}"
+        options = f"--out {tmp_path / 'out'} --minutes {minutes} --keep-every 1"
+        return program("training.critic", *folders.split(), *options.split())
 
     state = tmp_path / "out" / "training.pt"
-    kill_once(command(60), state, signal.SIGKILL)
+    kill_once(teach(60), state, signal.SIGKILL)
     before = resume.load(state, torch.device("cpu"))
     assert before is not None and before["step"] > 0
     budget = before["spent"] / 60 + 0.05
-    again = subprocess.run(command(budget), capture_output=True, text=True, check=True)
-    assert f"going on from step {before['step']}" in again.stdout
+    again = teach(budget).end()
+    assert again.code == 0, again.errors
+    assert f"going on from step {before['step']}" in again.output
     taught = Taught(torch.zeros(4, 64, 128))
     taught.load_state_dict(
         {k: torch.from_numpy(v) for k, v in load_file(tmp_path / "out" / WEIGHTS).items()}

@@ -418,7 +418,7 @@ def test_memory_does_not_grow() -> None:
 
     tracemalloc.start()
     try:
-        memory = [run(400) for _ in range(24)]
+        memory = [run(400) for _ in range(12)]
     finally:
         tracemalloc.stop()
     # What numpy keeps for later grows now and then; a leak grows in every run, and an array or a

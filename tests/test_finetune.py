@@ -6,11 +6,9 @@ import csv
 import io
 import json
 import os
+import resource
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -45,6 +43,7 @@ from cadenza.finetune.training import Trainer, held_out
 from cadenza.request import GenerateRequest
 from cadenza.types import Audio
 from tests.command import run
+from tests.forks import Ended, Fork
 from tests.sounds import silence, sine
 
 RATE = 32_000
@@ -507,46 +506,39 @@ def test_what_is_refused_before_any_work(
         Finetuning(sounds, tmp_path / "out", **base)
 
 
-PROGRAM = """
-    import os, resource, signal, sys
-    import torch
-    from cadenza.finetune import Finetuning, Settings, finetuning
+def _fill_the_disk() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
 
+
+def _train(folder: Path, output: Path, model: Path, how: str) -> None:
     finetuning.OWN_SECONDS = finetuning.SAMPLE_SECONDS = 0.5
-    torch.set_num_threads(1)
-    folder, output, model, how = sys.argv[1:]
-    settings = Settings(steps=6, batch=2, every=2, rank=4)
-    work = Finetuning(folder, output, model=model, settings=settings)
+    work = Finetuning(folder, output, model=str(model), settings=SHORT)
 
-    def progress(done, total):
+    def progress(done: int, total: int) -> None:
         if how == "kill" and done == 3:
             os.kill(os.getpid(), signal.SIGKILL)
 
     material = work.prepare()
     if how == "full":
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+        _fill_the_disk()
     for report in work.train(material, progress):
-        if how == "kill" or how == "full later" and report.step == 2:
+        if how == "kill" or (how == "full later" and report.step == 2):
             print(report.step, flush=True)
         if how == "full later" and report.step == 2:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-"""
+            _fill_the_disk()
 
 
-def program(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = textwrap.dedent(PROGRAM)
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
-    )
+def trained(folder: Path, output: Path, model: Path, how: str = "") -> Ended:
+    """Fine-tuned in a process of its own, which ends well or as ``how`` says."""
+    return Fork(lambda: _train(folder, output, model, how)).end()
 
 
 @pytest.fixture(scope="module")
 def undisturbed(sounds: Path, tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("undisturbed") / "sound"
-    done = program(str(sounds), str(output), str(tiny_text), "")
-    assert done.returncode == 0, done.stderr
+    done = trained(sounds, output, tiny_text)
+    assert done.code == 0, done.errors
     return output
 
 
@@ -558,16 +550,16 @@ def files_of(adapter: Path) -> dict[str, bytes]:
 def test_it_goes_on_after_a_kill_or_a_full_disk_and_ends_the_same(
     how: str, sounds: Path, tiny_text: Path, tmp_path: Path, undisturbed: Path
 ) -> None:
-    arguments = str(sounds), str(tmp_path / "sound"), str(tiny_text)
-    done = program(*arguments, how)
+    arguments = sounds, tmp_path / "sound", tiny_text
+    done = trained(*arguments, how)
     if how == "kill":
-        assert done.returncode == -signal.SIGKILL and done.stdout.split() == ["0", "2"]
+        assert done.code == -signal.SIGKILL and done.output.split() == ["0", "2"]
     else:
-        assert "cadenza.errors.OutputError: cannot write" in done.stderr
-        assert done.stdout.split() == ([] if how == "full" else ["2"])
+        assert "cadenza.errors.OutputError: cannot write" in done.errors
+        assert done.output.split() == ([] if how == "full" else ["2"])
     state = tmp_path / "sound" / "training" / "state.pt"
     assert state.exists() == (how != "full")
-    assert program(*arguments, "").returncode == 0
+    assert trained(*arguments).code == 0
     assert files_of(tmp_path / "sound") == files_of(undisturbed)
     assert set(files_of(undisturbed)) == {"adapter_config.json", "adapter_model.safetensors"}
     assert not state.exists() and not list((tmp_path / "sound").rglob("*.part"))
@@ -577,7 +569,7 @@ def test_a_state_of_something_else_or_damaged(
     sounds: Path, tiny_text: Path, tmp_path: Path, undisturbed: Path
 ) -> None:
     output = tmp_path / "sound"
-    program(str(sounds), str(output), str(tiny_text), "kill")
+    trained(sounds, output, tiny_text, "kill")
 
     def train(settings: Settings) -> None:
         work = Finetuning(sounds, output, model=str(tiny_text), settings=settings)

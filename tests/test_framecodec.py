@@ -102,22 +102,33 @@ def test_survives_saving_and_loading(codec: FrameCodecModel, tmp_path) -> None:
     assert torch.equal(codec.decode(codes).audio_values, again.decode(codes).audio_values)
 
 
-@pytest.mark.parametrize(
-    "imports",
-    [
-        "import cadenza; from transformers import AutoConfig, AutoModel",
-        "from transformers import AutoConfig, AutoModel; import cadenza",
-        "import transformers; import cadenza; from transformers import AutoConfig, AutoModel",
-        "import cadenza; from transformers import EncodecModel, AutoConfig, AutoModel",
-        "import cadenza; from transformers import EncodecConfig, AutoConfig, AutoModel",
-        "import cadenza.model; from transformers import AutoConfig, AutoModel",
-        "import cadenza.framecodec; from transformers import AutoConfig, AutoModel",
-    ],
+ORDERS = (
+    "import cadenza; from transformers import AutoConfig, AutoModel",
+    "from transformers import AutoConfig, AutoModel; import cadenza",
+    "import transformers; import cadenza; from transformers import AutoConfig, AutoModel",
+    "import cadenza; from transformers import EncodecModel, AutoConfig, AutoModel",
+    "import cadenza; from transformers import EncodecConfig, AutoConfig, AutoModel",
+    "import cadenza.model; from transformers import AutoConfig, AutoModel",
+    "import cadenza.framecodec; from transformers import AutoConfig, AutoModel",
 )
-def test_transformers_knows_the_codec_whichever_is_imported_first(imports: str) -> None:
-    program = (
-        f"{imports}; config = AutoConfig.for_model('cadenza_frame_codec', decoder_blocks=1);"
-        "print(type(AutoModel.from_config(config)).__name__)"
-    )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert run.stdout.strip() == "FrameCodecModel", run.stderr
+# What takes long to import, knows neither package and so may come before both, is shared.
+IN_EACH_ORDER = """
+import os, sys
+import scipy.optimize, torch._dynamo, torch.distributed.tensor
+for imports in sys.argv[1:]:
+    if os.fork() == 0:
+        assert not {"cadenza", "transformers"} & set(sys.modules)
+        exec(imports)
+        config = AutoConfig.for_model("cadenza_frame_codec", decoder_blocks=1)
+        print(imports, "->", type(AutoModel.from_config(config)).__name__)
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_transformers_knows_the_codec_whichever_is_imported_first() -> None:
+    command = [sys.executable, "-c", IN_EACH_ORDER, *ORDERS]
+    run = subprocess.run(command, capture_output=True, text=True)
+    wanted = [f"{imports} -> FrameCodecModel" for imports in ORDERS]
+    assert run.stdout.splitlines() == wanted, run.stderr

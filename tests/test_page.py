@@ -430,6 +430,7 @@ def test_a_band_is_mixed(page: Page, service: Service, tmp_path: Path) -> None:
     expect(page.locator("#instruments input:checked")).to_have_count(2)
 
 
+@pytest.mark.parametrize("page", ["phone"], indirect=True)
 def test_a_track_is_played_again(page: Page, service: Service) -> None:
     page.locator("#prompt").fill(PROMPT)
     page.locator("#tab-band").click()

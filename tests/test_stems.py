@@ -200,8 +200,6 @@ def test_memory_does_not_grow_with_the_length(folder: Path, tmp_path: Path) -> N
     program = """
 import sys
 from pathlib import Path
-import torch
-torch.set_num_threads(1)
 from cadenza.stems import load_separator
 separator = load_separator("one", weights=sys.argv[1], device="cpu")
 for name in ("short", "long"):
@@ -375,7 +373,7 @@ def ask(home: Path, hub: str, *options: str) -> subprocess.CompletedProcess[str]
     clean = {key: value for key, value in os.environ.items() if "OFFLINE" not in key}
     return subprocess.run(
         [*COMMAND, str(home / "mix.wav"), "-o", str(home / "stems"), *options],
-        env=clean | {"HF_ENDPOINT": hub, "HF_HOME": str(home), "OMP_NUM_THREADS": "1"},
+        env=clean | {"HF_ENDPOINT": hub, "HF_HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -440,7 +438,6 @@ def test_a_process_that_is_killed_leaves_no_half_stems(folder: Path, tmp_path: P
     local = ["--model", "one", "--weights", str(folder)]
     process = subprocess.Popen(
         [*COMMAND, str(tmp_path / "mix.wav"), "-o", str(tmp_path / "stems"), *local],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
     )

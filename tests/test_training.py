@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ from transformers import MusicgenForConditionalGeneration, PreTrainedTokenizerFa
 
 from cadenza.errors import OptionError
 from cadenza.framecodec import FrameCodecConfig, FrameCodecModel, ResidualQuantizer
-from tests.kills import kill_once
+from tests.forks import Fork, kill_once, program
 from training import encode, resume
 from training.captions import write_shard
 from training.codec.codebooks import CodebookLearner
@@ -235,7 +233,7 @@ def test_sound_is_consumed_only_if_the_codes_are_its_own(
 
 
 def test_captions_without_music_say_what_is_true_and_often_the_key(tmp_path: Path) -> None:
-    tokenizer = train_tokenizer(caption_samples(4000, seed=0))
+    tokenizer = train_tokenizer(caption_samples(1000, seed=0))
     pieces = [compose(300_000_000 + number) for number in range(40)]
     write_shard(tmp_path / "captions-00000.npz", pieces, tokenizer)
     [place] = tmp_path.iterdir()
@@ -322,7 +320,7 @@ def test_the_reader_learns_what_captions_say(learner: Learner, encoded: Path) ->
     captions = crops.draw_text(64)
     before = learner.told(*captions)
     music = learner.weights["decoder.lm_heads.0.weight"].clone()
-    for _ in range(100):
+    for _ in range(80):
         learner.read(*crops.draw_text(12))
     after = learner.told(*captions)
     assert before[0] < 0.3 and after[0] > 0.8 and after[1] > 0.8  # genre, leading instrument
@@ -403,21 +401,20 @@ def test_clock_counts_on_after_a_restart() -> None:
 def test_codec_training_goes_on_after_a_kill(tmp_path: Path, corpus: Path, number: int) -> None:
     out = tmp_path / "codec"
 
-    def command(minutes: float) -> list[str]:
+    def teach(minutes: float) -> Fork:
         options = f"--minutes {minutes} --batch 1 --frames 20 --device cpu --keep-every 1"
-        return [
-            *(sys.executable, "-m", "training.codec", "--corpus", str(corpus)),
-            *("--held-out", str(corpus), "--out", str(out), *options.split()),
-        ]
+        folders = f"--corpus {corpus} --held-out {corpus} --out {out}"
+        return program("training.codec", *folders.split(), *options.split())
 
     state = out / "training.pt"
-    kill_once(command(60), state, number)
+    kill_once(teach(60), state, number)
     before = resume.load(state, torch.device("cpu"))
     assert before is not None and before["step"] > 0
 
     budget = before["spent"] / 60 + 0.05
-    again = subprocess.run(command(budget), capture_output=True, text=True, check=True)
-    assert f"going on from step {before['step']}" in again.stdout
+    again = teach(budget).end()
+    assert again.code == 0, again.errors
+    assert f"going on from step {before['step']}" in again.output
     after = resume.load(state, torch.device("cpu"))
     assert after is not None and after["step"] > before["step"]
     codec = FrameCodecModel.from_pretrained(out)
