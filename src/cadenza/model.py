@@ -122,7 +122,7 @@ class Model:
         """``folder`` is that of the checkpoint."""
         self._machine, self._codec, self._folder = machine, machine.codec, folder
         self._backend = SharedBackend(machine.backend)
-        self._reading = Lock()  # a tokenizer serves one thread at a time
+        self._tokenizing = Lock()  # a tokenizer serves one thread at a time
 
     @property
     def family(self) -> str:
@@ -403,7 +403,7 @@ class Model:
         return lead_first(text)
 
     def _condition(self, text: str | None, melody: Audio | None) -> Conditioning:
-        with self._reading:
+        with self._tokenizing:
             return self._machine.condition(text, melody)
 
     def _tune(self, request: GenerateRequest) -> Audio | None:
