@@ -338,6 +338,34 @@ def test_a_server_of_somebody_else(status: int, answer: bytes) -> None:
     assert result.errors.count("\n") == 1
 
 
+@pytest.mark.parametrize(("status", "asked"), [(502, 2), (504, 2), (503, 2), (500, 1)])
+def test_a_proxy_whose_server_begins_anew(status: int, asked: int) -> None:
+    """It is asked again, unless something is wrong for good; a pause may be named by a date."""
+    requests: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append(self.path)
+            self.send_response(status if len(requests) == 1 else 200)
+            self.send_header("Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT")
+            self.end_headers()
+            self.wfile.write(b"<html>" if len(requests) == 1 else b'[{"rate": 7, "channels": 1}]')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = Client(f"http://127.0.0.1:{server.server_port}")
+        if asked == 1:
+            with pytest.raises(CadenzaError, match="the server answered 500"):
+                _ = client.rate
+        else:
+            assert client.rate == 7
+        server.shutdown()
+    assert len(requests) == asked
+
+
 def test_a_band_plays_there_as_here(client: Client, torch_nano: Model, tmp_path: Path) -> None:
     options = {"bars": 2, "seed": 3, "retries": 0, "how": "layered"}
     for name, player in (("there", client), ("here", torch_nano)):

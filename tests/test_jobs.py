@@ -23,6 +23,7 @@ from cadenza.jobs import database as database_module
 from cadenza.jobs.access import Keys
 from cadenza.jobs.database import Database
 from cadenza.jobs.queue import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job, JobQueue
+from cadenza.jobs.store import Store
 from cadenza.jobs.tables import jobs, metadata
 from tests.postgres import Postgres, binaries, running
 
@@ -535,6 +536,24 @@ def test_old_results_expire_by_age_and_size(
     clock.time += 1e6
     assert queue.expire(max_age=10, max_bytes=250) == [ended[3]]
     assert queue.get(waiting.id).state == QUEUED
+
+
+def test_however_many_ids_are_asked_for(queue: JobQueue) -> None:
+    """More than a statement takes: 65,535 in PostgreSQL, 250,000 in SQLite."""
+    here = [submit(queue).id for _ in range(2)]
+    many = [f"{number:032x}" for number in range(260_000)]
+    assert queue.known([here[0], *many, here[1]]) == set(here)
+
+
+def test_a_folder_is_that_of_one_database(url: str, tmp_path: Path) -> None:
+    """Another one would take all that lies there for abandoned, and remove it."""
+    first = Store.open(tmp_path / "ours", url)
+    assert Store.open(tmp_path / "ours", url).database.identity() == first.database.identity()
+    assert Store.open(tmp_path / "elsewhere", url)  # another machine's
+    with pytest.raises(OptionError, match="holds the results of another database"):
+        Store.open(tmp_path / "ours", f"sqlite:///{tmp_path}/other.db")
+    with pytest.raises(OptionError, match="choose another folder"):
+        Store.open(tmp_path / "ours")
 
 
 # ── A database in trouble ───────────────────────────────────────────────────────────────────────

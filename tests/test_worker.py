@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,20 +11,26 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+import cadenza
 from cadenza.audio import read, soft_limit, within_full_scale, write
+from cadenza.errors import CadenzaError, Unavailable
 from cadenza.jobs import wire
+from cadenza.jobs.folder import Folder
+from cadenza.jobs.kinds.generate import Listen
 from cadenza.jobs.queue import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job
 from cadenza.jobs.store import Store
 from cadenza.jobs.worker import Worker
 from cadenza.jobs.workers import WorkerCard
 from cadenza.model import Model
+from cadenza.server import relay
 from cadenza.take import read_recipe
 from tests.nursery import MOMENTS, Nursery, is_alive
 from tests.service import PATIENCE, until
@@ -155,6 +162,70 @@ def test_a_job_that_kills_every_worker_ends(store: Store, workers: Nursery) -> N
     failed = store.queue.get(job.id)
     assert failed.state == FAILED and failed.error is not None
     assert "3 attempts" in failed.error["message"]
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_what_cannot_be_reached_is_tried_again(
+    store: Store, tiny_text: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """And when it stays so, the job says why."""
+    left = [Unavailable("the files cannot be reached now: try again in a while")] * failures
+
+    def publish(self: Folder, job: Job) -> None:
+        if left:
+            raise left.pop()
+
+    monkeypatch.setattr(Folder, "publish", publish)
+    store.queue.lease_seconds = 1.0
+    worker = Worker(store, cadenza.load(tiny_text, offline=True, backend="torch"), id="w")
+    job = submit(store)
+    running = threading.Thread(target=worker.run)
+    running.start()
+    over = ended(store, job)
+    worker.stop()
+    running.join()
+    if failures < store.queue.max_attempts:
+        assert (over.state, over.attempt) == (DONE, failures + 1)
+        assert store.folder.result(over, "music.wav").exists()
+    else:
+        assert (over.state, over.attempt) == (FAILED, failures)
+        assert over.error is not None and over.error["kind"] == "Unavailable"
+        assert "cannot be reached now" in over.error["message"]
+
+
+def test_a_refusal_of_one_worker_is_the_answer() -> None:
+    """The next one is asked only where the first is full or dead."""
+    answers = {"full": "Busy", "strict": "OptionError"}
+
+    async def asked(order: list[str]) -> str:
+        async with AsyncExitStack() as open_:
+            cards = []
+            for name in order:
+
+                async def answer(
+                    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str = name
+                ) -> None:
+                    await reader.readline()
+                    if name in answers:
+                        told = {"error": {"kind": answers[name], "message": name}}
+                        content = json.dumps(told).encode()
+                        writer.write(struct.pack(">cI", wire.JSON, len(content)) + content)
+                    writer.close()
+
+                server = await asyncio.start_server(answer, "127.0.0.1")
+                await open_.enter_async_context(server)
+                port = server.sockets[0].getsockname()[1]
+                cards.append(WorkerCard(name, f"127.0.0.1:{port}", "", 1, {}))
+            workers = SimpleNamespace(alive=lambda: cards)
+            with pytest.raises(CadenzaError) as refused:
+                async with relay.play(workers, Listen(prompt="x"), "anna", paced=False):  # type: ignore[arg-type]
+                    pass
+            return f"{refused.type.__name__}: {refused.value}"
+
+    assert asyncio.run(asked(["strict", "full"])) == "OptionError: strict"
+    assert asyncio.run(asked(["full", "dead", "strict"])) == "OptionError: strict"
+    assert asyncio.run(asked(["full", "dead"])) == "Busy: full"
+    assert asyncio.run(asked(["dead"])).startswith("Unavailable")
 
 
 def test_a_damaged_session_leaks_nothing(store: Store, workers: Nursery) -> None:

@@ -403,9 +403,10 @@ class Client:
                 if answer.status_code == 404 and path == MODELS:
                     raise self._stranger()  # or a path of one
                 failure = _error(answer)
-                if answer.status_code not in (429, 503):
+                unheard = answer.status_code in (502, 504)  # says what stands before the server
+                if answer.status_code not in (429, 503) and not (unheard and repeatable):
                     raise failure
-                pause = max(pause, float(answer.headers.get("retry-after", 0)))
+                pause = max(pause, _seconds(answer.headers.get("retry-after", "")))
             if not left:
                 raise failure
             time.sleep(min(pause, LONGEST_PAUSE))
@@ -561,6 +562,11 @@ def _share(progress: Progress | None, place: int, of: int) -> Progress | None:
     return lambda done, total: progress(place * total + done, of * total)
 
 
+def _seconds(pause: str) -> float:
+    """Of a ``Retry-After``, which may be a date as well: then as long as without one."""
+    return float(pause) if pause.isdecimal() else 0.0
+
+
 def _error(answer: httpx.Response) -> CadenzaError:
     """What a server has against something, as the error that it was there."""
     try:
@@ -569,5 +575,7 @@ def _error(answer: httpx.Response) -> CadenzaError:
     except (ValueError, KeyError, TypeError, AttributeError):
         kind, detail = "", f"the server answered {answer.status_code}"
     if answer.status_code == 401:
-        return AccessDenied(detail)
+        return AccessDenied(f"{detail} (--key, CADENZA_KEY, or key= of a Client)")
+    if answer.status_code in (502, 503, 504) and not kind:
+        return Unavailable(detail)
     return rebuilt(kind, detail)

@@ -76,9 +76,14 @@ def serve(
     worker_cpus: Annotated[
         int, typer.Option(min=1, max=1024, help="Cores that a worker takes on Ray.")
     ] = 1,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Ask nobody for a key, wherever it listens.")
-    ] = False,
+    ask_for_keys: Annotated[
+        bool | None,
+        typer.Option(
+            "--keys/--insecure",
+            help="Ask everybody for a key (behind a proxy), or nobody.",
+            show_default="beyond this machine",
+        ),
+    ] = None,
     allow_origin: Annotated[
         list[str] | None,
         typer.Option(help="A site whose pages may use the server, as https://example.org."),
@@ -101,16 +106,17 @@ def serve(
     from cadenza.server.supervising import Supervisor
 
     loopback = host in LOOPBACK
-    needs_keys = not (insecure or loopback)
+    needs_keys = not loopback if ask_for_keys is None else ask_for_keys
     if needs_keys and not any(key.revoked is None for key in store.keys.all()):
         raise OptionError(
-            f"{host} can be reached by others, and there is no key yet: make one with "
-            "cadenza keys new NAME, or say --insecure"
+            f"{host} asks for a key, and there is none yet: make one with cadenza keys new NAME, "
+            "or say --insecure"
         )
     if executor == "process" and workers:  # others play on machines with models of their own
         showing.find(model, loading, False)
     listener = listen(host, port)
-    settings = Settings(keys=needs_keys, loopback=loopback, origins=tuple(allow_origin or ()))
+    private = loopback and not needs_keys  # then names that were made to point here are refused
+    settings = Settings(keys=needs_keys, loopback=private, origins=tuple(allow_origin or ()))
     keeper: Executor
     if executor == "ray":
         assert database is not None and results is not None

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Column, Connection, Engine, create_engine, event, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cadenza.errors import OptionError, Unavailable
+from cadenza.jobs.tables import service
 
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0  # that a writer waits for another one
+ASKED_TOGETHER = 1000  # ids in a statement; PostgreSQL takes 65,535
 LOCK = 0x63616465  # the number of our lock among PostgreSQL's advisory locks
 
 
@@ -89,6 +91,21 @@ class Database:
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def among(self, column: Column[str], ids: Sequence[str]) -> set[str]:
+        """Which of ``ids`` a column holds; asked in parts, as a statement takes so many."""
+        found: set[str] = set()
+        with self.reading() as connection:
+            for first in range(0, len(ids), ASKED_TOGETHER):
+                some = ids[first : first + ASKED_TOGETHER]
+                found.update(connection.scalars(select(column).where(column.in_(some))))
+        return found
+
+    def identity(self) -> str:
+        """What tells this database from every other one, wherever it is moved."""
+        with self.reading() as connection:
+            id: str = connection.execute(select(service.c.id)).scalar_one()
+            return id
 
     def close(self) -> None:
         self._engine.dispose()

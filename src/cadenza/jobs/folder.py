@@ -5,6 +5,7 @@
     results/<job>/<attempt>/…   what one attempt wrote; the table says which attempt counts
     uploads/<upload>.wav        decoded sound, 32-bit float
     incoming/                   what is being received or decoded
+    database                    of which database this is the folder
     scratch/                    what jobs need meanwhile
 """
 
@@ -18,8 +19,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cadenza.errors import NotFound, OutputError
-from cadenza.files import check_place
+from cadenza.errors import NotFound, OptionError, OutputError
+from cadenza.files import check_place, replacing
 from cadenza.jobs.queue import Job
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -43,6 +44,23 @@ class Folder:
         except OSError as error:
             raise OutputError(f"cannot make {self.root}: {error.strerror or error}") from error
         check_place(self.root / "results" / "file")
+
+    def claim(self, database: str) -> None:
+        """Be the folder of this database, and of no other: what it does not know is swept away.
+
+        Raises:
+            OptionError: it is that of another one.
+            OutputError: it cannot be written to.
+        """
+        place = self.root / "database"
+        if not place.exists():
+            with replacing(place) as part:
+                part.write_text(database)
+        if place.read_text() != database:
+            raise OptionError(
+                f"{self.root} holds the results of another database, and they would be removed: "
+                f"choose another folder, or remove {place} to let them go"
+            )
 
     @property
     def incoming(self) -> Path:

@@ -409,8 +409,7 @@ class JobQueue:
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """Which of ``ids`` are jobs."""
-        with self._database.reading() as connection:
-            return set(connection.scalars(select(jobs.c.id).where(jobs.c.id.in_(ids))))
+        return self._database.among(jobs.c.id, ids)
 
     def _check_room(self, connection: Connection, owner: str, max_open: int | None) -> None:
         def count(*conditions: ColumnElement[bool]) -> int:

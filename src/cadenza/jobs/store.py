@@ -43,12 +43,14 @@ class Store:
 
         Raises:
             OutputError: the folder, or the place of results, cannot be written to.
-            OptionError: not the URL of a database, or of a place of results.
+            OptionError: not the URL of a database, or of a place of results, or the folder is that
+                of another database.
             Unavailable: the database cannot be reached.
         """
         folder = Folder(root) if results is None else RemoteFolder(root, results)
         database = Database(url or f"sqlite:///{folder.root}/cadenza.db")
         database.migrate()
+        folder.claim(database.identity())
         queue = JobQueue(database, max_queued=max_queued)
         uploads = Uploads(database, folder)
         return cls(database, folder, queue, uploads, Keys(database), Workers(database))

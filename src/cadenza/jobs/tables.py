@@ -101,4 +101,6 @@ workers = Table(
     Column("model", JSON, nullable=False),  # what it plays
 )
 
-__all__ = ["endings", "jobs", "keys", "metadata", "uploads", "workers"]
+service = Table("service", metadata, Column("id", String(32), primary_key=True))  # one row
+
+__all__ = ["endings", "jobs", "keys", "metadata", "service", "uploads", "workers"]

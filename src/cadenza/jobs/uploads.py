@@ -105,8 +105,7 @@ class Uploads:
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """Which of ``ids`` are uploads."""
-        with self._database.reading() as connection:
-            return set(connection.scalars(select(uploads.c.id).where(uploads.c.id.in_(ids))))
+        return self._database.among(uploads.c.id, ids)
 
 
 def _check_room(connection: Connection, owner: str, size: int, most: int | None) -> None:

@@ -188,8 +188,12 @@ class Worker:
         except Cancelled:
             self._insist(lambda: queue.finish(job, CANCELLED))
         except Exception as error:
-            told = _told(error)
-            self._insist(lambda: queue.finish(job, FAILED, error=told))
+            if isinstance(error, Unavailable) and job.attempt < queue.max_attempts:
+                # What it needs may come back: the lease runs out, and it is begun again.
+                log.warning("job %s, attempt %d: %s", job.id, job.attempt, error)
+            else:
+                told = _told(error)
+                self._insist(lambda: queue.finish(job, FAILED, error=told))
         finally:
             self._store.folder.keep(job, counts)
             if unfinished:  # not before its files are gone: the next attempt has the same number

@@ -110,16 +110,14 @@ class Guard:
         """
         if not self._settings.keys:
             return EVERYBODY
-        address = connection.client.host if connection.client else ""
-        self._guesses.take(address, cost=0)
         scheme, _, given = connection.headers.get("authorization", "").partition(" ")
         given = key or (given.strip() if scheme.lower() == "bearer" else "")
         if not given:
             raise AccessDenied("this service needs a key: send it as «Authorization: Bearer KEY»")
         try:
             found = self._keys.check(given)
-        except AccessDenied:
-            self._guesses.take(address)
+        except AccessDenied:  # a right key is let in from anywhere: many may share an address
+            self._guesses.take(connection.client.host if connection.client else "")
             raise
         self._requests.take(found.id)
         return Caller(found.id, found.priority)

@@ -74,16 +74,17 @@ async def play(workers: Workers, asked: Listen, owner: str, *, paced: bool) -> A
         try:
             request = asked.model_dump(mode="json")
             writer.write(wire.line(card, "stream", request=request, owner=owner, paced=paced))
-            kind, content = await wire.read_frame(reader)
-            facts = json.loads(content) if kind == wire.JSON else {}
+            try:
+                kind, content = await wire.read_frame(reader)
+                facts = json.loads(content) if kind == wire.JSON else {}
+            except (EOFError, OSError, ValueError):
+                continue
             if "error" not in facts:
                 yield Relay(reader, writer, facts)
                 return
             refused = rebuilt(facts["error"]["kind"], facts["error"]["message"])
             if not isinstance(refused, Busy):
                 raise refused
-        except (EOFError, OSError, ValueError):
-            continue
         finally:
             writer.close()
     raise refused
