@@ -299,6 +299,12 @@ def test_again_as_another_program_asked(page: Page, service: Service) -> None:
     loop = {"prompt": PROMPT, "count": 3, "bars": 8, "seed": 5, "guidance": 4.0}
     request = again(page, service, "loop", loop)
     assert clicked(page, service, page.locator("text=Make loops")) == request
+    page.locator("#forget").click()
+    plain = request | {"guidance": 3.0, "seed": None}
+    assert clicked(page, service, page.locator("text=Make loops")) == plain
+    fine = {"prompt": "x", "duration": 1.0, "guidance": 15.0, "temperature": 0.85}
+    request = again(page, service, "generate", fine | {"format": "wavfloat", "verbatim": True})
+    assert clicked(page, service, page.locator("#take .secondary")) == request
 
 
 @pytest.mark.parametrize("page", ["desk"], indirect=True)
@@ -651,4 +657,8 @@ def test_with_a_key(browser: Browser, tmp_path: Path) -> None:
         page.locator("#unlock button").click()
         expect(page.locator("#unlock")).to_be_hidden()
         expect(page.locator("#model")).to_contain_text("being loaded")
+        page.locator("#leave").click()
+        expect(page.locator("#unlock")).to_be_visible()
+        expect(page.locator("#leave")).to_be_hidden()
+        assert page.evaluate("localStorage.length") == 0
         page.close()

@@ -20,6 +20,8 @@ export async function useKey(value) {
   localStorage.setItem(KEY, value);
 }
 
+export const forgetKey = () => localStorage.removeItem(KEY);
+
 export async function ask(path, { method = "GET", json, body, signal, secret = key() } = {}) {
   const headers = {};
   if (secret) headers.Authorization = `Bearer ${secret}`;

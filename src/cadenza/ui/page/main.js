@@ -1,6 +1,6 @@
 // The page put together: forms to requests, and what comes of them into the list.
 
-import { Problem, get, key, submit, upload, useKey } from "./api.js";
+import { Problem, forgetKey, get, key, submit, upload, useKey } from "./api.js";
 import { Live } from "./live.js";
 import { spectrum } from "./picture.js";
 import { Pieces, clock, element, hush } from "./pieces.js";
@@ -44,12 +44,21 @@ function words() {
 
 // ── The model, the key, and ideas ───────────────────────────────────────────────────────────────
 
+const greetLater = () => setTimeout(() => greet().catch(notYet), 1500);
+
+/** The server may be back in a moment; who is not let in has to do something first. */
+function notYet(error) {
+  trouble(error);
+  if (error.status !== 401) greetLater();
+}
+
 async function greet() {
   const [model] = await get("/v1/models");
   at("unlock").hidden = true;
+  at("leave").hidden = !key();
   if (!model) {
     at("model").textContent = "the model is being loaded…";
-    setTimeout(() => greet().catch(trouble), 1500);
+    greetLater();
     return;
   }
   const free = model.licence.startsWith("CC-BY-NC") ? "not for commercial use" : model.licence;
@@ -67,6 +76,11 @@ async function begin() {
   );
   at("ideas").replaceChildren(...chips);
 }
+
+at("leave").onclick = () => {
+  forgetKey();
+  location.reload();
+};
 
 document.addEventListener("locked", () => (at("unlock").hidden = false));
 at("unlock").onsubmit = attempt(async () => {
@@ -107,7 +121,13 @@ for (const range of document.querySelectorAll(".grid input[type=range]")) {
 // ── What to make ────────────────────────────────────────────────────────────────────────────────
 
 const take = at("take");
-const before = { take: {}, band: {}, loop: {} }; // what is made again: what has no field stays as it was
+let before = { take: {}, band: {}, loop: {} }; // what is made again: what has no field stays as it was
+
+at("forget").onclick = () => {
+  before = { take: {}, band: {}, loop: {} };
+  at("as-before").hidden = true;
+  prompt.focus();
+};
 
 const number = ({ value }) => (value ? Number(value) : null);
 
@@ -248,11 +268,13 @@ for (const button of document.querySelectorAll("[data-use]")) {
 let live = null; // what plays
 let last = null; // what played last
 
+let frame = 0; // the one that is asked for; one at a time
 function watch() {
+  cancelAnimationFrame(frame);
   if (!live) return;
   spectrum(at("spectrum"), live.analyser);
   at("live-time").value = clock(live.time);
-  requestAnimationFrame(watch);
+  frame = requestAnimationFrame(watch);
 }
 
 /** What it was can still be saved when it is over. */
@@ -349,12 +371,14 @@ async function again(job) {
   const request = await asMade(job);
   const source = request.beginning ?? request.melody;
   before[form.id] = request;
+  at("as-before").hidden = false;
   choose(at(source ? "tab-file" : `tab-${form.id}`));
   prompt.value = request.prompt;
   if (request.tracks) offerTracks([...new Set([...request.tracks, ...INSTRUMENTS])], request.tracks);
   for (const [name, value] of Object.entries(request)) {
     const field = form.elements[name];
     if (!field) continue;
+    if (field.type === "range") Object.assign(field, { step: "any", max: Math.max(field.max, value) });
     if (field.type === "checkbox") field.checked = value;
     else field.value = value ?? "";
     field.dispatchEvent(new Event("input"));

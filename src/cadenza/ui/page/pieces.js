@@ -189,8 +189,11 @@ class Piece {
     this.fresh = fresh;
     this.over = new Promise((tell) => (this.tellOver = tell));
     this.title = element("h3", { textContent: job.request.prompt ?? kindOf(job) });
-    this.state = element("p", { className: "state" });
-    this.state.setAttribute("role", "status");
+    // Read aloud when it changes, without the per cent in between, which do so twice a second.
+    [this.word, this.fault] = [element("span"), element("span")];
+    for (const told of [this.word, this.fault]) told.setAttribute("role", "status");
+    this.rest = element("span");
+    this.state = element("p", {}, this.word, this.rest, this.fault);
     this.bar = element("progress", { max: 1 });
     this.bar.setAttribute("aria-label", "Progress");
     this.buttons = element("div", { className: "row" });
@@ -207,12 +210,13 @@ class Piece {
     const again = job.attempt > 1 ? ", begun again" : "";
     const doing = job.doing ? ` · ${job.doing}` : "";
     const share = job.state === "running" ? `${again}, ${Math.floor(100 * job.progress)} %${doing}` : "";
-    this.state.textContent = `${STATES[job.state]}${share} · ${kindOf(job)} · ${made}`;
+    if (other) this.word.textContent = STATES[job.state];
+    this.rest.textContent = `${share} · ${kindOf(job)} · ${made}`;
     this.state.className = `state ${job.state}`;
     this.bar.hidden = isOver(job);
     if (job.state === "running") this.bar.value = job.progress;
     else this.bar.removeAttribute("value");
-    if (job.error) this.state.textContent += ` · ${job.error.message}`;
+    if (job.error && other) this.fault.textContent = ` · ${job.error.message}`;
     if (isOver(job)) this.tellOver(job);
     if (other) this.offer(); // else its buttons stay, one of which may have the focus
   }
@@ -320,13 +324,15 @@ class Piece {
     picture.setAttribute("role", "img");
     picture.setAttribute("aria-label", "Spectrogram: time to the right, pitch upwards");
     const values = peaks(tracks.map(({ buffer }) => buffer), 240);
+    let frame = 0; // the one that is asked for; one at a time
     const draw = () => {
+      cancelAnimationFrame(frame);
       const { time: now, duration, playing } = mixer;
       waveform(wave, values, now / duration);
       time.textContent = `${clock(now)} / ${clock(duration)}`;
       wave.setAttribute("aria-valuemax", Math.round(duration));
       wave.setAttribute("aria-valuenow", Math.round(now));
-      if (playing) requestAnimationFrame(draw);
+      if (playing) frame = requestAnimationFrame(draw);
     };
     const mixer = new Mixer(context, tracks, repeats, () => {
       button.textContent = mixer.playing ? "❚❚ Pause" : "▶ Play";
