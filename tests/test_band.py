@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -171,6 +172,27 @@ def test_tracks_that_fail_are_made_again_and_the_best_is_kept(made: Path) -> Non
 def test_the_same_seed_makes_the_same_session(tiny: Model, made: Path, tmp_path: Path) -> None:
     band(tiny, PROMPT, TRACKS, tmp_path / "again", **QUICK)
     assert digests(tmp_path / "again") == digests(made)
+
+
+def test_a_band_without_midi_is_finished_and_written_down_later(
+    tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``make music`` installs it: without mido nothing can write a file, not even drums."""
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "mido", None)
+        session = band(tiny, PROMPT, TRACKS, tmp_path / "bare", **QUICK)
+        assert session.finished and (tmp_path / "bare" / "mix.wav").exists()
+        assert not list((tmp_path / "bare").rglob("*.mid"))
+        assert any(note.startswith("no MIDI: ") for note in session.notes)
+    again = resume(tiny, tmp_path / "bare")
+    assert len(list((tmp_path / "bare").rglob("*.mid"))) == len(TRACKS)
+    assert not any(note.startswith("no MIDI: ") for note in again.notes)
+
+
+def test_words_with_brackets_stay_as_they_are() -> None:
+    prompt = "swing [ 4 ] feel, [1, 2 ] 120 bpm"
+    session = plan(prompt, ["piano"], seed=1)
+    assert Session.from_json(session.to_json()).prompt == prompt
 
 
 def test_what_was_not_asked_is_heard(tiny: Model, tmp_path: Path) -> None:

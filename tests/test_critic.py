@@ -290,6 +290,15 @@ def test_many_are_played_only_where_there_is_something_to_choose_by(
     assert count_for(None, None, cadenza.load(tiny_text, backend="torch"), ["pop, 120 bpm"]) == 1
 
 
+@pytest.mark.parametrize("frames", [1, 2, 7])
+def test_the_shortest_takes_are_heard(torch_nano: Model, frames: int) -> None:
+    critic = torch_nano.critic
+    assert critic is not None
+    ids = np.random.default_rng(frames).integers(0, 1024, (4, frames))
+    told = critic.hear(ids)
+    assert all(np.isfinite(part).all() for part in vars(told).values())
+
+
 def test_silence_is_thrown_out_whatever_the_codes_say(
     critic: Critic, codes: list[Codes], torch_nano: Model
 ) -> None:

@@ -89,7 +89,8 @@ def verify_session(
             raise SessionError(f"{path} is not finished: go on with cadenza resume {path}")
         copy = Folder.begin(Path(scratch) / "session", session)
         places = {name: folder.take(name, seed) for name, seed in seeds.items()}
-        player = model or _player_of(next(iter(places.values())), offline)
+        one = read_recipe(next(iter(places.values())))
+        player = model or load_for(one, Path(os.path.realpath(path)).parent, offline)
         takes = {}
         for number, (name, place) in enumerate(places.items()):
 
@@ -110,10 +111,6 @@ def verify_session(
             stems={name: _same(folder.stem(name), copy.stem(name)) for name in takes},
             mix=_same(folder.mix, copy.mix),
         )
-
-
-def _player_of(take: Path, offline: bool) -> Model:
-    return load_for(read_recipe(take), take.parent, offline)
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -70,6 +70,8 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
 
     Raises:
         RecipeError: there is no such file, or no recipe in it.
+
+    The ``.json`` beside a loop holds what was measured in it, and the recipe among that.
     """
     place = Path(path)
     try:
@@ -81,4 +83,13 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         raise RecipeError(f"{place} {reason}: give a file that Cadenza made") from error
     if not text:
         raise RecipeError(f"{place} has no recipe in its tags: give a file that Cadenza made")
-    return Recipe.from_json(text)
+    return Recipe.from_json(_of_a_loop(text) or text)
+
+
+def _of_a_loop(text: str) -> str | None:
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    inside = isinstance(facts, dict) and "loop" in facts and facts.get("recipe")
+    return json.dumps(inside) if inside else None

@@ -10,8 +10,8 @@ from cadenza import audio as sound
 from cadenza.errors import MissingPackage
 from cadenza.files import write_atomically
 from cadenza.midi import Track as MidiTrack
+from cadenza.midi import encode as encode_midi
 from cadenza.midi import transcribe, transcribe_drums
-from cadenza.midi import write as write_midi
 from cadenza.studio import dawproject, page, reaper
 from cadenza.studio.folder import Folder
 from cadenza.studio.mix import level_of, mix, stem
@@ -88,14 +88,18 @@ def with_notes(session: Session, folder: Folder, tracks: dict[str, Audio]) -> Se
         role = role_named(track.role)
         try:
             notes = _notes(tracks[track.name], role.pitched)
+            whole = MidiTrack(track.name, notes, role.program, drums=not role.pitched)
+            content = encode_midi([whole], session.grid.tempo, session.meter)
         except MissingPackage as error:
             said = tuple(note for note in session.notes if not note.startswith(NO_MIDI))
             session = replace(session, notes=(*said, f"{NO_MIDI}{error}"))
             continue
         session = session.with_track(replace(track, notes=tuple(notes)))
         folder.save(session)
-        whole = MidiTrack(track.name, notes, role.program, drums=not role.pitched)
-        write_midi(folder.midi(track.name), [whole], session.grid.tempo, session.meter)
+        write_atomically(folder.midi(track.name), content)
+    if all(folder.midi(track.name).exists() for track in session.tracks):
+        said = tuple(note for note in session.notes if not note.startswith(NO_MIDI))
+        session = replace(session, notes=said)
     return session
 
 

@@ -56,8 +56,7 @@ class Loop:
             OptionError: the name of the file is that of another format.
             OutputError: it cannot be written; what was there before is kept.
         """
-        if sound.format_of(path) != "wav":
-            raise OptionError(f"a loop is a .wav, because that holds loop points: not {path}")
+        sound.format_of(path, "wav")  # which holds loop points
         title = (self.recipe.prompt or "loop")[:MAX_TITLE]
         tags = Tags(title, self.recipe.to_json(), f"Cadenza {self.recipe.package}")
         grid = self.grid

@@ -42,7 +42,7 @@ def pack(folder: Folder, force: bool = False) -> Path:
         raise SessionError(f"{folder.path} is not finished: go on with cadenza resume")
     archive = folder.path.with_name(f"{folder.path.name}.zip")
     if archive.exists() and not force:
-        raise SessionError(f"{archive} is there already: move it away, or use --force")
+        raise SessionError(f"{archive} is there already: move it away")
     with replacing(archive) as part, zipfile.ZipFile(part, "x", zipfile.ZIP_DEFLATED) as packed:
         _add(packed, folder, f"{folder.path.name}/")
     return archive

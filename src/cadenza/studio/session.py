@@ -244,4 +244,4 @@ def _whole(value: Any, what: str, lowest: int, highest: int) -> None:
 
 def _compact(text: str) -> str:
     """Lists of numbers on one line each."""
-    return re.sub(r"\[\s+([-\d.,\s]+?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
+    return re.sub(r"\[\n\s*([-\d.,\s]+?)\n\s*\]", lambda m: f"[{' '.join(m[1].split())}]", text)

@@ -191,7 +191,10 @@ class Tries:
             tempo = round(tempo or NO_PULSE, 2)
             shortest = min(analysis.duration for analysis in heard.values())
             bars = int(shortest / (session.meter * 60 / tempo)) - 1
-            session = replace(session, tempo=tempo, bars=max(1, min(session.bars, bars)))
+            bars = max(1, min(session.bars, bars))
+            if bars < session.bars:
+                said.append(f"{bars} of {session.bars} bars: the takes hold no more at that tempo")
+            session = replace(session, tempo=tempo, bars=bars)
         if session.key is None:
             pitched = [t.name for t in group if role_named(t.role).pitched]
             chroma = sum((np.array(heard[name].chroma) for name in pitched), np.zeros(12))

@@ -18,6 +18,7 @@ from cadenza.types import Codes, FloatArray, IntArray, Key
 
 CODEBOOKS = "audio_encoder.quantizer.codebooks"  # in the checkpoint's weights
 WINDOW = 500  # frames that are heard at a time: as many as it was taught on
+SHORTEST = 16  # frames that the network can hear
 LEAST = 150  # of the last window; a shorter one is not heard, unless it is the only one
 NEAR, MENDED = 0.03, 0.08  # of a tempo's logarithm: what is right, and what stretching mends
 NEAREST_FIRST = (0, 1, -1, 2, -2)  # semitones that a key is moved by; more is heard as a fault
@@ -97,7 +98,9 @@ class Critic:
         return _likeliest(np.exp(self.hear(codes.ids).key[0]), key)
 
     def hear(self, ids: IntArray) -> Told:
-        """Codes ``[K, T]``, of a long piece the mean of its windows: ``[1, ...]`` each."""
+        """Codes ``[K, T]``, of a long piece the mean of its windows: ``[1, ...]`` each. What is too
+        short to be heard at all is heard several times over."""
+        ids = np.tile(ids, (1, -(-SHORTEST // ids.shape[1])))
         frames = ids.shape[1]
         starts = [
             start for start in range(0, frames, WINDOW) if frames - start >= LEAST or start == 0
