@@ -202,9 +202,14 @@ def test_nothing_takes_the_place_of_what_it_is_made_from(tiny_text: Path, here: 
     before = Path("techno-7.wav").read_bytes()
     assert run("again", "techno-7.wav", "--temperature=0.5").code == 0
     assert run("generate", "techno", *common, "--continue=techno-7.wav").code == 0
-    assert names(here) == ["techno-7-again.wav", "techno-7.wav"]
+    longer = "techno-7-again-again"
+    assert names(here) == [f"{longer}.wav", "techno-7-again.wav", "techno-7.wav"]
+    assert run("again", f"{longer}.wav", "--guidance=5").code == 0
+    assert names(here) == [f"{longer}-again.wav", f"{longer}.wav", *names(here)[2:]]
     assert Path("techno-7.wav").read_bytes() == before
-    assert run("verify", "techno-7-again.wav").code == 0
+    assert run("verify", f"{longer}-again.wav").code == 0
+    refused = run("again", f"{longer}.wav", "-o", "techno-7.wav")
+    assert refused.code == 1 and "is what the piece is made from" in refused.errors
     for command in (
         ["again", "techno-7.wav"],
         ["generate", "x", *common, "--continue=techno-7.wav"],

@@ -25,6 +25,7 @@ from cadenza.take import read_recipe
 from cadenza.types import Audio, Codes
 from tests.command import run
 from tests.renders import rendered
+from tests.sounds import sine
 from tests.test_beats import clicks
 from training.corpus.compose import compose
 from training.corpus.piece import HELD_OUT, Piece
@@ -160,6 +161,16 @@ def test_a_prompt_without_a_tempo_is_played_as_it_is(torch_nano: Model) -> None:
     np.testing.assert_array_equal(asked.audio.samples, plain.audio.samples)
     assert asked.recipe == plain.recipe
     assert not torch_nano.generate(None, duration=0.2, in_time=True).recipe.in_time
+
+
+def test_what_goes_on_from_a_sound_keeps_its_time(torch_nano: Model, tmp_path: Path) -> None:
+    take = torch_nano.generate(PROMPT, duration=3.0, seed=5, in_time=True)
+    take.save(tmp_path / "take.flac")
+    assert take.recipe.in_time
+    longer = cadenza.again(
+        tmp_path / "take.flac", model=torch_nano, beginning=sine(1.0, 32_000), duration=0.5
+    )
+    assert longer.recipe.continued is not None and not longer.recipe.in_time
 
 
 def test_a_file_in_time_is_verified_and_made_again(torch_nano: Model, tmp_path: Path) -> None:

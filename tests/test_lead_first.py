@@ -83,3 +83,5 @@ def test_a_file_is_made_again_as_it_was_read_then(
     assert cadenza.verify(tmp_path / "take.flac", model=torch_nano).same
     changed = cadenza.again(tmp_path / "take.flac", model=torch_nano, prompt="jazz with a flute")
     assert changed.recipe.text == "flute, jazz with a flute"
+    word_for_word = cadenza.again(tmp_path / "take.flac", model=torch_nano, verbatim=True)
+    assert word_for_word.recipe.text == PROMPT

@@ -395,6 +395,22 @@ def test_a_missing_package_is_named_with_its_command(
         encode([Track("a", transcribe(sine()))])
 
 
+@pytest.mark.parametrize(
+    ("name", "drums"),
+    [("drums", True), ("Drum 2", True), ("no_drums", False), ("funk-with-drums-110-7", False)],
+)
+def test_what_is_called_drums_is_written_down_as_such(
+    name: str, drums: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = write_sound(sine(), f"{name}.wav")
+    for options, wanted in (([], drums), (["--drums"], True), (["--no-drums"], False)):
+        assert run("midi", str(file), "-o", "x.mid", *options).code == 0
+        tracks = pretty_midi.PrettyMIDI("x.mid").instruments
+        assert all(track.is_drum == wanted for track in tracks)
+        assert tracks or wanted  # in a sine no drum need be hit
+
+
 def test_listening_says_nothing_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
     from cadenza.midi import pitched
 

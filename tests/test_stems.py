@@ -106,6 +106,14 @@ def test_rate_and_channels_are_kept(folder: Path, separator: Separator) -> None:
         np.testing.assert_allclose(stem.samples[:, :frames], back[:, :frames], atol=1e-5)
 
 
+def test_no_stem_takes_the_place_of_the_sound(separator: Separator, tmp_path: Path) -> None:
+    song = write(noise(0.5), tmp_path / f"{SOURCES[0]}.wav")
+    before = song.read_bytes()
+    with pytest.raises(OptionError, match="is what is taken apart: choose another folder"):
+        separator.split(song, tmp_path)
+    assert song.read_bytes() == before and list(tmp_path.iterdir()) == [song]
+
+
 @pytest.mark.parametrize("channels", [1, 3, 8])
 def test_any_number_of_channels(channels: int, separator: Separator) -> None:
     audio = noise(0.8, rate=48_000, channels=channels)

@@ -187,7 +187,7 @@ def _played(
 
 
 def _text_kept(changes: dict[str, Any]) -> bool:
-    return not {"prompt", "enhance"} & changes.keys()
+    return not ({"prompt", "enhance"} & changes.keys() or changes.get("verbatim"))
 
 
 def _named(take: Take, recipe: Recipe, changes: dict[str, Any]) -> Take:
@@ -219,7 +219,20 @@ def _request(
     for name, source in (("melody", recipe.melody), ("beginning", recipe.continued)):
         if source is not None and name not in changes:
             options[name] = _find(source, folder)
+    if changes.get("beginning") is not None:  # what goes on from a sound keeps its tempo and key
+        options |= {"in_time": False, "in_key": False}
     return GenerateRequest(**(options | changes))
+
+
+def sounds_of(recipe: Recipe, folder: Path) -> list[str]:
+    """The files that the sounds of a recipe may lie in, as :func:`again` looks for them."""
+    sources = [source for source in (recipe.continued, recipe.melody) if source and source.path]
+    return [str(place) for source in sources for place in _places(source, folder)]
+
+
+def _places(source: Source, folder: Path) -> tuple[Path, ...]:
+    """As it was written, from there or from the file; beside the file, wherever that went."""
+    return Path(source.path), folder / source.path, folder / Path(source.path).name
 
 
 def _find(source: Source, folder: Path) -> str:
@@ -232,9 +245,7 @@ def _find(source: Source, folder: Path) -> str:
         raise RecipeError(
             "the recipe goes on from a sound that was never a file: save it, and continue that"
         )
-    # As it was written, from there or from the file; beside the file, wherever that went.
-    known = (Path(source.path), folder / source.path, folder / Path(source.path).name)
-    places = [place for place in known if os.path.isfile(place)]
+    places = [place for place in _places(source, folder) if os.path.isfile(place)]
     if not places:
         raise RecipeError(f"the recipe needs {source.path}, which is gone: put it back")
     for place in places:

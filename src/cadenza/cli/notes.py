@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".mid", ".midi")
 DEFAULT_TEMPO = 120.0  # MIDI's own, where no pulse is heard
+DRUMS = re.compile(r"drums?([ _-]?\d+)?")  # the name of a file; «no_drums» are none
 VALUES = (4, 8, 12, 16, 24, 32)  # notes a whole; 12 and 24 are triplets
 
 
@@ -32,11 +34,13 @@ def midi(
         typer.Option("--output", "-o", help="The MIDI file.", show_default="FILE.mid"),
     ] = None,
     drums: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--drums", help="They are drums: kick, snare and hat. A file called drums is, anyway."
+            "--drums/--no-drums",
+            help="Whether they are drums: kick, snare and hat.",
+            show_default="those in a file called drums",
         ),
-    ] = False,
+    ] = None,
     tempo: Annotated[
         float | None,
         typer.Option(help="Beats a minute.", show_default="as it is heard"),
@@ -91,7 +95,8 @@ def midi(
 
     tracks = []
     for file, sound in zip(files, sounds, strict=True):
-        is_drums = drums or "drums" in file.stem.lower()
+        called_so = DRUMS.fullmatch(file.stem.lower()) is not None
+        is_drums = called_so if drums is None else drums
         if is_drums:
             notes = transcribe_drums(sound)
         else:

@@ -88,7 +88,8 @@ def check_places(
 
 
 def _free(stem: str, suffix: str, folder: Path | None, kept: Collection[str]) -> str:
-    """STEM.wav, or the first of STEM-again.wav, STEM-again-again.wav, … that is no source."""
-    while os.path.realpath((folder or Path()) / f"{stem}{suffix}") in kept:
+    """STEM.wav; or where the piece is made from a sound, the first of STEM.wav, STEM-again.wav,
+    STEM-again-again.wav, … that is not there: nobody chose a name, and none may be lost by it."""
+    while kept and os.path.exists((folder or Path()) / f"{stem}{suffix}"):
         stem = f"{stem}-again"
     return f"{stem}{suffix}"

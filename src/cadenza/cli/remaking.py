@@ -86,7 +86,7 @@ def again(
     loading: dict[str, Any],
 ) -> None:
     """Start from a file's recipe and change some of it."""
-    from cadenza.recipes import adapters_of, play_again, reference
+    from cadenza.recipes import adapters_of, play_again, reference, sounds_of
     from cadenza.studio.audition import check_count
     from cadenza.take import read_recipe
 
@@ -102,6 +102,7 @@ def again(
     wish = Wish(stem(prompt or old.prompt, options.get("seed", old.sampling.seed)))
     kept = best_of if keep_all else 1
     sources = [file, *(options.get(name) for name in ("beginning", "melody"))]
+    sources += sounds_of(old, file.parent)
     [place] = check_places(
         [wish], output, format, loudness, takes=kept, with_json=recipe, sources=sources
     )

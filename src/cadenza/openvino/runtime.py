@@ -87,4 +87,4 @@ def compiled(model: Any, precision: str = "fp32", *, threads: int | None = None)
 
 
 def _missing() -> MissingPackage:
-    return MissingPackage("OpenVINO", "pip install 'cadenza[openvino]'")
+    return MissingPackage("OpenVINO", "pip install openvino")

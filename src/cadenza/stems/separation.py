@@ -23,7 +23,7 @@ from cadenza.errors import AudioError
 from cadenza.stems.blocks import Samples, grouped, resampled, shifted, ungrouped
 from cadenza.stems.network import check_installed, load, run
 from cadenza.stems.weights import MODELS, MORE_STEMS, STEMS, check_stem, find
-from cadenza.stems.writing import check_room, stem_files
+from cadenza.stems.writing import check_apart, check_room, stem_files
 from cadenza.types import Audio, FloatArray, Progress
 
 MAX_SECONDS = 4 * 3600.0  # of a file
@@ -127,11 +127,12 @@ class Separator:
 
         Raises:
             AudioError: not a sound, empty, silent, damaged, or too long.
-            OptionError: the model has no stem ``two``.
+            OptionError: the model has no stem ``two``, or one would replace the file itself.
             OutputError: the folder cannot be written or has no room.
         """
         names = self._names(two)
         extent = measure(path, MAX_SECONDS)
+        check_apart(path, Path(folder), names)
         check_room(path, extent, Path(folder), len(names))
         piece = _Piece(os.fspath(path), extent, lambda: read_blocks(path))
         with stem_files(Path(folder), names, extent) as (places, write):

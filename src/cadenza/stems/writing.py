@@ -11,7 +11,7 @@ from pathlib import Path
 import soundfile
 
 from cadenza.audio import FORMATS, Extent
-from cadenza.errors import AudioError, OutputError
+from cadenza.errors import AudioError, OptionError, OutputError
 from cadenza.files import replacing
 from cadenza.types import FloatArray
 
@@ -41,6 +41,17 @@ def check_room(path: str | os.PathLike[str], extent: Extent, folder: Path, stems
         )
 
 
+def check_apart(path: str | os.PathLike[str], folder: Path, names: Sequence[str]) -> None:
+    """Raises OptionError: a stem would take the place of the sound that it is made from."""
+    for place in _places(folder, names).values():
+        if os.path.realpath(place) == os.path.realpath(path):
+            raise OptionError(f"{place} is what is taken apart: choose another folder")
+
+
+def _places(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    return {name: folder / f"{name}{FORMAT.suffix}" for name in names}
+
+
 @contextmanager
 def stem_files(
     folder: Path, names: Sequence[str], extent: Extent
@@ -51,7 +62,7 @@ def stem_files(
         OutputError: they cannot be written; what stood there before is untouched.
     """
     with _made(folder), ExitStack() as stack:
-        places = {name: folder / f"{name}{FORMAT.suffix}" for name in names}
+        places = _places(folder, names)
         writers = [
             stack.enter_context(
                 soundfile.SoundFile(
