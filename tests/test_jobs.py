@@ -470,6 +470,7 @@ def test_what_has_ended_is_counted_when_a_service_is_updated(database: Database)
     with database.writing() as connection:
         for undone in (
             "DROP TABLE endings",
+            "DROP TABLE service",
             "DROP INDEX ix_jobs_state_owner_turn",
             "ALTER TABLE jobs DROP COLUMN doing",
             "UPDATE alembic_version SET version_num = '0001'",
