@@ -83,7 +83,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         raise RecipeError(f"{place} {reason}: give a file that Cadenza made") from error
     if not text:
         raise RecipeError(f"{place} has no recipe in its tags: give a file that Cadenza made")
-    return Recipe.from_json(_of_a_loop(text) or text)
+    return Recipe.from_json((_of_a_loop(text) if place.suffix == ".json" else None) or text)
 
 
 def _of_a_loop(text: str) -> str | None:
